@@ -1,0 +1,1 @@
+"""What the stages of the experiments share: imported, never run."""

@@ -1,0 +1,127 @@
+"""Pieces of a command line: flags, device, seeds, and errors of one line."""
+
+import argparse
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+class InputError(Exception):
+    """What the user gave cannot be used. The message is one line and says what to do."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that shows defaults in ``--help`` and answers an error with one line."""
+
+    def __init__(self, description: str):
+        super().__init__(
+            description=description,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: {message} (--help lists the flags)\n")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a script's ``main``: bad input ends it with one line and status 2, Ctrl-C with 130."""
+    name = Path(sys.argv[0]).name
+    try:
+        main()
+    except InputError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(f"\n{name}: interrupted; the same command goes on from the last save", file=sys.stderr)
+        sys.exit(130)
+
+
+def positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def positive_float(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def steps(text: str) -> list[int]:
+    """``0,10,50`` as rising numbers without repetition."""
+    try:
+        values = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of steps such as 0,10,50 (no spaces)"
+        ) from None
+    if values[0] < 0:
+        raise argparse.ArgumentTypeError(f"{values[0]} is negative")
+    return values
+
+
+# argparse names the type in its messages: "invalid positive_int value" tells a user nothing.
+positive_int.__name__ = natural.__name__ = "whole number"
+positive_float.__name__ = "number"
+
+
+def add_dataset(parser: Parser, datasets: list[str]) -> None:
+    parser.add_argument("--dataset", required=True, choices=datasets, help="the dataset's name")
+
+
+def add_device(parser: Parser) -> None:
+    parser.add_argument("--device", help="cpu or cuda; by itself: cuda where there is one")
+
+
+def add_folders(parser: Parser, script: str, *names: str) -> None:
+    """``--data_dir`` and so on; by default the folders that lie beside the script."""
+    what = {"data": "processed data", "models": "checkpoints", "outputs": "results"}
+    for name in names:
+        parser.add_argument(
+            f"--{name}_dir",
+            type=Path,
+            default=Path(script).resolve().parent / name,
+            help=f"folder of the {what[name]}",
+        )
+
+
+def find_device(name: str | None):
+    """The device called ``name``, or the best there is.
+
+    Raises
+    ------
+    InputError
+        where torch knows no such device, or this machine has none.
+    """
+    import torch
+
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise InputError(f"--device {name}: there is no such device here; try cpu") from None
+    return device
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and torch (on every device)."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  (for libraries that draw from the global generator)
+    torch.manual_seed(seed)
