@@ -1,6 +1,7 @@
 """Pieces of a command line: flags, device, seeds, and errors of one line."""
 
 import argparse
+import os
 import random
 import sys
 from collections.abc import Callable
@@ -77,8 +78,28 @@ positive_int.__name__ = natural.__name__ = "whole number"
 positive_float.__name__ = "number"
 
 
-def add_dataset(parser: Parser, datasets: list[str]) -> None:
-    parser.add_argument("--dataset", required=True, choices=datasets, help="the dataset's name")
+def add_dataset(
+    parser: Parser, datasets: list[str], aliases: dict[str, str], several: bool = False
+) -> None:
+    """``--dataset NAME``, or ``--datasets NAME …``; an alias is taken for the name it stands for."""
+    parser.add_argument(
+        "--datasets" if several else "--dataset",
+        required=True,
+        nargs="+" if several else None,
+        type=lambda name: aliases.get(name, name),
+        choices=datasets,
+        metavar="NAME",
+        help=f"one of {', '.join(datasets)}" if not several else f"from {', '.join(datasets)}",
+    )
+
+
+def add_model_config(parser: Parser, script: str) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=Path(script).resolve().parent / "configs" / "model.json",
+        help="the model's sizes",
+    )
 
 
 def add_device(parser: Parser) -> None:
@@ -107,6 +128,9 @@ def find_device(name: str | None):
     """
     import torch
 
+    # cuBLAS repeats its results only with this, set before its first use
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.deterministic = True
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -125,3 +149,10 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  (for libraries that draw from the global generator)
     torch.manual_seed(seed)
+
+
+def progress_bar(iterable, **options):
+    """A tqdm bar that stays quiet where the output is not a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(iterable, disable=None, dynamic_ncols=True, **options)

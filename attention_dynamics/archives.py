@@ -1,0 +1,184 @@
+"""Reading the files of a tar, a zip, a gz or a folder, without unpacking anything to the disk."""
+
+import contextlib
+import fnmatch
+import gzip
+import io
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from attention_dynamics.cli import InputError
+
+# What the standard library raises over damaged bytes; RuntimeError is an encrypted zip.
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile)
+UNREADABLE = (*DAMAGE, RuntimeError, NotImplementedError, OSError)
+
+
+class _Stream(io.RawIOBase):
+    """The bytes of one file; damage shows, wherever it is met, as an InputError."""
+
+    def __init__(self, file: BinaryIO, path: Path):
+        self.file = file
+        self.path = path
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        with _explained(self.path):
+            block = self.file.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+
+def read_files(
+    paths: Sequence[Path], patterns: Sequence[str]
+) -> Iterator[tuple[str, io.BufferedReader]]:
+    """The files that match ``patterns``, wherever in ``paths`` they lie.
+
+    Nothing is written to the disk. An archive is read to its end, in its own order; a file is
+    to be read before the next one is asked for.
+
+    Parameters
+    ----------
+    paths : archives (tar, tar.gz, zip), folders, single files; ``x.gz`` counts as the file ``x``
+    patterns : such as ``aclImdb/train/pos/*.txt``; the first folder may be absent
+
+    Yields
+    ------
+    the pattern, and the file open for reading bytes
+
+    Raises
+    ------
+    InputError
+        where a path is missing or damaged, an archive holds what could write outside the folder
+        it is unpacked in (absolute names, ``..``, links, devices), or a pattern finds nothing.
+    """
+    missing = set(patterns)
+    for path in paths:
+        with contextlib.closing(_open_all(path, patterns)) as files:
+            for name, file in files:
+                pattern = _match(name, patterns)
+                if pattern is not None:
+                    missing.discard(pattern)
+                    yield pattern, io.BufferedReader(_Stream(file, path), buffer_size=1 << 16)
+    if missing:
+        places = ", ".join(str(path) for path in paths)
+        raise InputError(f"{places}: no {' and no '.join(sorted(missing))} in it")
+
+
+def text_lines(file: io.BufferedReader, encoding: str = "utf-8") -> Iterator[str]:
+    """Lines without their ends.
+
+    Raises
+    ------
+    InputError
+        where the bytes are not in ``encoding``.
+    """
+    with io.TextIOWrapper(file, encoding=encoding, newline="\n") as text:
+        try:
+            for line in text:
+                yield line.rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            path = file.raw.path
+            raise InputError(f"{path} is damaged (not {encoding}: {error.reason})") from None
+
+
+def _open_all(path: Path, patterns: Sequence[str]) -> Iterator[tuple[str, BinaryIO]]:
+    """Names and contents of all files of an archive; of a folder, those that may match."""
+    with _explained(path):
+        if path.is_dir():
+            yield from _folder_files(path, patterns)
+            return
+        with open(path, "rb") as file:
+            magic = file.read(4)
+            file.seek(0)
+            if magic == b"PK\x03\x04":
+                yield from _zip_files(file, path)
+            elif magic[:2] == b"\x1f\x8b":
+                with gzip.open(file) as unzipped:
+                    yield from _tar_files(unzipped, path, path.name.removesuffix(".gz"))
+            else:
+                yield from _tar_files(file, path, path.name)
+
+
+def _folder_files(folder: Path, patterns: Sequence[str]) -> Iterator[tuple[str, BinaryIO]]:
+    seen = set()
+    for pattern in patterns:
+        for form in _forms(pattern):
+            for ending in ("", ".gz"):
+                for path in sorted(folder.glob(form + ending)):
+                    name = path.relative_to(folder).as_posix().removesuffix(".gz")
+                    if path.is_file() and name not in seen:
+                        seen.add(name)
+                        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+                            yield name, file
+
+
+def _zip_files(file: BinaryIO, path: Path) -> Iterator[tuple[str, BinaryIO]]:
+    with zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
+            linked = stat.S_ISLNK(info.external_attr >> 16)
+            _check_name(info.filename, path, "a link" if linked else None)
+            if not info.is_dir():
+                with archive.open(info) as member:
+                    yield info.filename.removeprefix("./"), member
+
+
+def _tar_files(file: BinaryIO, path: Path, name: str) -> Iterator[tuple[str, BinaryIO]]:
+    """The files of a tar; where ``file`` is none, ``file`` itself under ``name``."""
+    try:
+        archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115  (closed below)
+    except tarfile.ReadError:
+        if path.name.endswith((".tgz", ".tar.gz", ".tar", ".zip")):
+            raise
+        file.seek(0)
+        yield name, file
+        return
+    with archive:
+        for info in archive:
+            kind = None if info.isfile() or info.isdir() else "a link or a device"
+            _check_name(info.name, path, kind)
+            if info.isfile():
+                with archive.extractfile(info) as member:
+                    yield info.name.removeprefix("./"), member
+        while file.read(1 << 20):  # gzip compares its checksum at the very end only
+            pass
+
+
+def _check_name(name: str, path: Path, kind: str | None) -> None:
+    parts = name.replace("\\", "/").split("/")
+    if parts[0] == "" or parts[0].endswith(":") or ".." in parts:
+        kind = "a path outside of its folder"
+    if kind:
+        raise InputError(f"{path} holds {kind} ({name!r}) and is not read: get it from elsewhere")
+
+
+def _forms(pattern: str) -> list[str]:
+    """The pattern, and the pattern without its first folder."""
+    return [pattern, *pattern.split("/", 1)[1:]]
+
+
+def _match(name: str, patterns: Sequence[str]) -> str | None:
+    for pattern in patterns:
+        if any(
+            name.count("/") == form.count("/") and fnmatch.fnmatchcase(name, form)
+            for form in _forms(pattern)
+        ):
+            return pattern
+    return None
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UNREADABLE as error:
+        if isinstance(error, OSError) and not isinstance(error, DAMAGE):
+            raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise InputError(f"{path} is damaged ({error}): delete it and get it again") from None

@@ -1,0 +1,76 @@
+"""Many sequences of different lengths as one flat array and its offsets."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Rows of different lengths, end to end.
+
+    Attributes
+    ----------
+    values : array (total,), all rows end to end
+    offsets : int64 array (rows + 1,); row ``i`` is ``values[offsets[i] : offsets[i + 1]]``
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Sequence], dtype=None) -> "Ragged":
+        values = np.array(list(chain.from_iterable(rows)), dtype=dtype)
+        return cls(values, offsets_of([len(row) for row in rows]))
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64 array (rows,)."""
+        return np.diff(self.offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[row] for row in range(len(self)))
+
+    def take(self, rows: np.ndarray) -> "Ragged":
+        """The given rows (int array), in the given order."""
+        lengths = self.lengths[rows]
+        return Ragged(self.values[positions(self.offsets[rows], lengths)], offsets_of(lengths))
+
+    def concatenate(self, other: "Ragged") -> "Ragged":
+        return Ragged(
+            np.concatenate([self.values, other.values]),
+            np.concatenate([self.offsets, self.offsets[-1] + other.offsets[1:]]),
+        )
+
+
+def offsets_of(lengths: Iterable[int]) -> np.ndarray:
+    """Offsets (rows + 1,) of rows of these lengths."""
+    return np.concatenate([[0], np.cumsum(np.asarray(lengths, dtype=np.int64))]).astype(np.int64)
+
+
+def positions(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """``start, start + 1, …, start + length - 1`` of every row, end to end: int64 (total,)."""
+    offsets = offsets_of(lengths)
+    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+
+
+def batches_by_length(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
+    """Row numbers in batches of like lengths, each of at most ``max_tokens`` tokens or one row.
+
+    The longest come first, so that a batch too large for the memory shows at once.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        count = max(1, max_tokens // max(1, lengths[order[start]]))
+        batches.append(order[start : start + count])
+        start += count
+    return batches

@@ -1,0 +1,260 @@
+"""Names: a run's folder, its checkpoints, what an evaluation reads; and going on with a run."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attention_dynamics import storage
+from attention_dynamics.cli import InputError
+
+
+def load_model_config(path: Path, fields: dict[str, type]) -> dict[str, Any]:
+    """Read ``configs/model.json``.
+
+    Parameters
+    ----------
+    fields : the names it must have, and the type of each (numbers are positive; a float below 1)
+
+    Raises
+    ------
+    InputError
+        that names every missing, unknown or wrong key.
+    """
+    config = storage.load_json(path, f"it holds {', '.join(fields)}")
+    if not isinstance(config, dict):
+        raise InputError(f"{path} is not an object with {', '.join(fields)}")
+    problems = [f'"{key}" is missing' for key in fields if key not in config]
+    for key, value in config.items():
+        if key not in fields:
+            problems.append(f'"{key}" is unknown')
+        elif fields[key] is int and (type(value) is not int or value < 1):
+            problems.append(f'"{key}" is {value!r}, not a positive whole number')
+        elif fields[key] is float and (type(value) not in (int, float) or not 0 <= value < 1):
+            problems.append(f'"{key}" is {value!r}, not a number from 0 to below 1')
+    if problems:
+        raise InputError(f"{path}: {'; '.join(problems)}")
+    return config
+
+
+def run_folder(models_dir: Path, dataset: str, config: dict, seed: int, uniform: bool) -> Path:
+    """``models/<dataset>/h_dim=256,b_size=32,seed=20,normal`` (with ``dropout=`` where it has)."""
+    parts = [f"h_dim={config['h_dim']}"]
+    if "dropout" in config:
+        parts.append(f"dropout={config['dropout']:f}")
+    parts += [f"b_size={config['b_size']}", f"seed={seed}", "uniform" if uniform else "normal"]
+    return models_dir / dataset / ",".join(parts)
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    return folder / f"model{step}"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One entry of ``configs/<dataset>.json``: a checkpoint to evaluate, and what it is called."""
+
+    name: str
+    iteration: int
+    seed: int
+    uniform: bool
+    calculate_grad: bool
+
+
+def load_evaluated(path: Path, grad_by_default: bool) -> list[Evaluated]:
+    """Read the list of checkpoints that an evaluation reads.
+
+    Parameters
+    ----------
+    grad_by_default : ``calculate_grad`` may be absent, and is then true
+
+    Raises
+    ------
+    InputError
+        that names the first entry with a missing, unknown or wrong key.
+    """
+    entries = storage.load_json(path, "it lists the checkpoints to evaluate")
+    if not isinstance(entries, list) or not entries:
+        raise InputError(f"{path} is not a list of checkpoints")
+    types = {"name": str, "iteration": int, "seed": int, "uniform": bool, "calculate_grad": bool}
+    evaluated = []
+    for number, entry in enumerate(entries, start=1):
+        if not isinstance(entry, dict):
+            raise InputError(f"{path}, entry {number}: {entry!r} is not an object")
+        if grad_by_default:
+            entry = {"calculate_grad": True} | entry
+        for key in [*types, *entry]:
+            if key not in entry:
+                raise InputError(f'{path}, entry {number}: "{key}" is missing')
+            if key not in types:
+                raise InputError(f'{path}, entry {number}: "{key}" is unknown')
+            if type(entry[key]) is not types[key] or (key == "iteration" and entry[key] < 0):
+                raise InputError(f'{path}, entry {number}: "{key}" is {entry[key]!r}')
+        evaluated.append(Evaluated(**entry))
+    seen = set()
+    for entry in evaluated:
+        if (entry.name.lower(), entry.iteration) in seen:
+            raise InputError(f"{path}: {entry.name} at {entry.iteration} is there twice")
+        seen.add((entry.name.lower(), entry.iteration))
+    return evaluated
+
+
+def require_checkpoints(paths: Iterable[Path], make: str) -> None:
+    """Raise an InputError that names all the checkpoints that do not exist, a folder at a time."""
+    missing: dict[Path, list[str]] = {}
+    for path in paths:
+        if not path.is_file():
+            missing.setdefault(path.parent, []).append(path.name)
+    if missing:
+        listed = "; ".join(f"{folder}: {' '.join(names)}" for folder, names in missing.items())
+        count = sum(map(len, missing.values()))
+        raise InputError(f"{count} checkpoints are missing ({make}): {listed}")
+
+
+def load_weights(model, path: Path, make: str) -> None:
+    """Load a checkpoint's ``state_dict`` into ``model``.
+
+    Raises
+    ------
+    InputError
+        where the file is missing or damaged, or its tensors are not the model's in name and size.
+    """
+    weights = storage.load_torch(path, make)
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"{path} is a checkpoint of other settings or data: {reason}") from None
+
+
+def saved_steps(steps: int, save_every: int, custom_saves: Iterable[int]) -> list[int]:
+    """Steps before which a run of ``steps`` updates is saved; it is saved once more at its end.
+
+    Raises
+    ------
+    InputError
+        where a custom save lies past the last step, ``steps - 1``.
+    """
+    late = [step for step in custom_saves if step > steps - 1]
+    if late:
+        listed = ",".join(map(str, late))
+        raise InputError(f"--custom_saves {listed}: past the last step, {steps - 1}")
+    # the last step's number stands for the end of the run
+    return sorted({*range(0, steps, save_every), *custom_saves} - {steps - 1})
+
+
+class Progress:
+    """How far a training run has come, and how it goes on: ``resume.pt`` in its folder.
+
+    At each save ``resume.pt`` is written first, then ``history.csv`` and the checkpoint. A run
+    killed between them finds out when it goes on, and writes the same two again.
+
+    Attributes
+    ----------
+    step : updates made so far
+    saved : steps before which a checkpoint was saved
+    history : one dict a save, the rows of ``history.csv``
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any], steps: int, saves: list[int]):
+        """Find out where to go on with a run of ``steps`` updates, saved before ``saves``.
+
+        Raises
+        ------
+        InputError
+            where the folder holds a run of other settings, or checkpoints of unknown origin.
+        """
+        self.folder, self.settings, self.path = folder, settings, folder / "resume.pt"
+        self.state = {"step": 0, "saved": [], "history": []}
+        if not self.path.exists():
+            if folder.exists() and any(folder.glob("model*")):
+                raise InputError(
+                    f"{folder} holds checkpoints but no resume.pt, so they were not trained here: "
+                    "delete the folder or choose another --models_dir"
+                )
+            return
+        again = f"delete {folder} to train again"
+        state = storage.load_torch(self.path, again)
+        if not isinstance(state, dict) or not {"settings", "step", "weights"} <= state.keys():
+            raise InputError(f"{self.path} is damaged: {again}")
+        for key in {**settings, **state["settings"]}:
+            old, new = state["settings"].get(key), settings.get(key)
+            if old != new:
+                raise InputError(
+                    f"{folder} holds a run with other settings ({key}: {old}, now {new}): "
+                    "delete it or choose another --models_dir"
+                )
+        unsaved = [
+            step
+            for step in saves
+            if step < state["step"]
+            and not (step in state["saved"] and checkpoint_path(folder, step).exists())
+        ]
+        if state["step"] > steps:
+            print(f"{folder} holds {state['step']} steps, more than {steps}: from step 0 again")
+        elif unsaved:
+            print(f"{checkpoint_path(folder, unsaved[0])} is not there: from step 0 again")
+        else:
+            self.state = state
+            if not checkpoint_path(folder, state["name"]).exists():
+                self._write_results()
+
+    @property
+    def step(self) -> int:
+        return self.state["step"]
+
+    @property
+    def saved(self) -> list[int]:
+        return self.state["saved"]
+
+    @property
+    def history(self) -> list[dict]:
+        return self.state["history"]
+
+    def restore(self, model, optimizer) -> None:
+        """Give model, optimizer and random generators the state of the last save, if any."""
+        import torch
+
+        if "weights" not in self.state:
+            return
+        # sums are rounded differently with another number of threads
+        torch.set_num_threads(self.state["threads"])
+        model.load_state_dict(self.state["weights"])
+        optimizer.load_state_dict(self.state["optimizer"])
+        torch.set_rng_state(self.state["rng"])
+        if "cuda_rng" in self.state and torch.cuda.is_available():
+            torch.cuda.set_rng_state(self.state["cuda_rng"])
+        print(f"going on from step {self.step}")
+
+    def save(self, step: int, name: int, model, optimizer, row: dict[str, float]) -> None:
+        """Save the run after ``step`` updates, its weights as checkpoint ``model<name>``.
+
+        Parameters
+        ----------
+        name : ``step``, or for the checkpoint at the end the number of steps less one
+        row : what ``history.csv`` says of this save, the same keys each time
+        """
+        import torch
+
+        self.state = {
+            "settings": self.settings,
+            "step": step,
+            "name": name,
+            "saved": sorted({*self.saved, step} if name == step else self.saved),
+            "history": [*(old for old in self.history if old["step"] < step), {"step": step} | row],
+            "weights": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "rng": torch.get_rng_state(),
+            "threads": torch.get_num_threads(),
+        }
+        if torch.cuda.is_available():
+            self.state["cuda_rng"] = torch.cuda.get_rng_state()
+        storage.save_torch(self.state, self.path)
+        self._write_results()
+
+    def _write_results(self) -> None:
+        lines = [",".join(self.history[0])]
+        lines += [",".join(f"{value:.6g}" for value in row.values()) for row in self.history]
+        storage.save_text("\n".join(lines) + "\n", self.folder / "history.csv")
+        weights = {name: tensor.cpu() for name, tensor in self.state["weights"].items()}
+        storage.save_torch(weights, checkpoint_path(self.folder, self.state["name"]))

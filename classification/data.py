@@ -1,0 +1,165 @@
+"""Processed data: reading it, checking it, and making batches of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from attention_dynamics import storage
+from attention_dynamics.cli import InputError
+from attention_dynamics.ragged import Ragged, batches_by_length
+
+DATASETS = ["IMDB", "Furd", "AG_News", "Newsgroups", "Yelp", "Amzn", "SNS", "toy"]
+ALIASES = {"SMS": "SNS"}  # the data set is the SMS Spam Collection
+
+SPECIALS = ["<pad>", "<bos>", "<eos>", "<unk>"]
+PAD, BOS, EOS, UNK = range(4)
+MIN_COUNT = 3  # rarer words are <unk>
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Encoded sentences: ``tokens`` (int64, with <bos> and <eos>), ``labels`` int64 (rows,)."""
+
+    tokens: Ragged
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: np.ndarray) -> "Sentences":
+        return Sentences(self.tokens.take(rows), self.labels[rows])
+
+    def first(self, count: int) -> "Sentences":
+        return self.take(np.arange(min(count, len(self))))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset as the models see it; ``digest`` tells whether its files have changed."""
+
+    name: str
+    vocab: list[str]
+    train: Sentences
+    test: Sentences
+    digest: str
+
+
+def load_dataset(data_dir: Path, name: str) -> Dataset:
+    """Read ``<name>_train.json`` and ``<name>_test.json`` and encode them.
+
+    The vocabulary is <pad> <bos> <eos> <unk>, then the words seen at least three times in
+    training, by falling frequency and then by alphabet. A word with an entry in ``w2v.pkl`` is
+    kept however rare (the authors' folder brings that file; its vectors are not used).
+
+    Raises
+    ------
+    InputError
+        where a file is missing, damaged, or holds what cannot be used.
+    """
+    make = f'run "python prepare_data.py --dataset {name}"'
+    train_path, test_path = data_dir / f"{name}_train.json", data_dir / f"{name}_test.json"
+    raw_train = storage.load_json(train_path, make)
+    raw_test = storage.load_json(test_path, make)
+    words = raw_train.get("vocab") if isinstance(raw_train, dict) else None
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise InputError(f'{train_path} has no list of words "vocab": {make}')
+    train_words, train_labels = _read_pairs(raw_train, len(words), train_path, make)
+    test_words, test_labels = _read_pairs(raw_test, len(words), test_path, make)
+
+    counts = np.bincount(train_words.values, minlength=len(words))
+    kept_anyway = set()
+    w2v_path = data_dir / "w2v.pkl"
+    if w2v_path.exists():
+        kept_anyway = set(storage.load_pickle(w2v_path, "remove it or fetch it anew"))
+    kept = [i for i in range(len(words)) if counts[i] >= MIN_COUNT or words[i] in kept_anyway]
+    kept.sort(key=lambda i: (-counts[i], words[i]))
+    token_of_word = np.full(len(words), UNK)
+    token_of_word[kept] = np.arange(len(kept)) + len(SPECIALS)
+
+    return Dataset(
+        name=name,
+        vocab=SPECIALS + [words[i] for i in kept],
+        train=Sentences(_encode(train_words, token_of_word), train_labels),
+        test=Sentences(_encode(test_words, token_of_word), test_labels),
+        digest=storage.digest(train_path, test_path, "\n".join(sorted(kept_anyway)).encode()),
+    )
+
+
+def _read_pairs(raw: dict, vocab_size: int, path: Path, make: str) -> tuple[Ragged, np.ndarray]:
+    """The sentences (word indices) and labels of a file's ``XY``, checked."""
+    pairs = raw.get("XY") if isinstance(raw, dict) else None
+    if not isinstance(pairs, list) or not pairs:
+        raise InputError(f'{path} has no sentences ("XY" is missing or empty): {make}')
+    for number, pair in enumerate(pairs):
+        if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], list)):
+            raise InputError(f"{path}: XY[{number}] is not [[word index, ...], label]: {make}")
+        if pair[1] not in (0, 1):
+            raise InputError(f"{path}: XY[{number}] has the label {pair[1]!r}, not 0 or 1: {make}")
+    try:
+        words = Ragged.from_rows([pair[0] for pair in pairs])
+    except (ValueError, TypeError, OverflowError):
+        words = None
+    if words is None or (len(words.values) and words.values.dtype.kind != "i"):
+        raise InputError(f"{path} has a word index that is not a whole number: {make}")
+    outside = np.flatnonzero((words.values < 0) | (words.values >= vocab_size))
+    if len(outside):
+        number = np.searchsorted(words.offsets, outside[0], side="right") - 1
+        raise InputError(
+            f"{path}: XY[{number}] has the word index {words.values[outside[0]]}, outside the "
+            f"vocabulary of {vocab_size}: {make}"
+        )
+    labels = np.array([int(pair[1]) for pair in pairs])
+    return Ragged(words.values.astype(np.int64), words.offsets), labels
+
+
+def _encode(words: Ragged, token_of_word: np.ndarray) -> Ragged:
+    """Words to tokens, with <bos> before each sentence and <eos> after it."""
+    sentences = np.arange(len(words))
+    offsets = words.offsets + 2 * np.arange(len(words) + 1)
+    tokens = np.empty(offsets[-1], dtype=np.int64)
+    tokens[offsets[:-1]], tokens[offsets[1:] - 1] = BOS, EOS
+    sentence_of_word = np.repeat(sentences, words.lengths)
+    tokens[np.arange(len(words.values)) + 2 * sentence_of_word + 1] = token_of_word[words.values]
+    return Ragged(tokens, offsets)
+
+
+def evaluated_sentences(dataset: Dataset, test_set_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the test set (its first) and of the training set (drawn with seed 1)."""
+    test_rows = np.arange(min(test_set_size, len(dataset.test)))
+    count = min(test_set_size, len(dataset.train))
+    train_rows = np.random.default_rng(1).choice(len(dataset.train), count, replace=False)
+    return test_rows, train_rows
+
+
+def training_batch(sentences: Sentences, batch_size: int, seed: int, step: int) -> Sentences:
+    """The batch of update ``step``: a place in an endless stream of shuffled epochs.
+
+    It depends on the arguments alone, so that a run can go on from any step.
+    """
+    places = np.arange(step * batch_size, (step + 1) * batch_size)
+    epochs, places = np.divmod(places, len(sentences))
+    rows = np.empty_like(places)
+    for epoch in np.unique(epochs):
+        shuffled = np.random.default_rng([seed, epoch]).permutation(len(sentences))
+        rows[epochs == epoch] = shuffled[places[epochs == epoch]]
+    return sentences.take(rows)
+
+
+def to_tensors(
+    batch: Sentences, device: torch.device | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """``tokens`` (total,) and ``labels`` (batch,) on the device, ``lengths`` (batch,) on the CPU."""
+    tokens = torch.from_numpy(batch.tokens.values).to(device)
+    labels = torch.from_numpy(batch.labels).to(device)
+    return tokens, torch.from_numpy(batch.tokens.lengths), labels
+
+
+def batches_of_like_length(
+    sentences: Sentences, max_tokens: int
+) -> Iterator[tuple[np.ndarray, Sentences]]:
+    """Every sentence once, in batches of like lengths: row numbers and sentences."""
+    for rows in batches_by_length(sentences.tokens.lengths, max_tokens):
+        yield rows, sentences.take(rows)

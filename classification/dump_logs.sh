@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Every published evaluation: alpha, beta and Delta at the checkpoints in configs/.
+#
+#   ./dump_logs.sh [--dry-run] [DATASET ...]      all seven datasets when none is named
+#   JOBS=2 ./dump_logs.sh SNS Furd                two datasets at once
+#
+# Checkpoints that were evaluated before are not evaluated again.
+cd "$(dirname "$0")" && . ../scripts/jobs.sh
+
+choose_datasets "IMDB Furd AG_News Newsgroups Yelp Amzn SNS" "$@"
+for dataset in "${DATASETS[@]}"; do
+  job "$dataset|eval_dump.py --dataset $dataset"
+done
+run_jobs
