@@ -35,7 +35,9 @@ def run(main: Callable[[], None]) -> None:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(f"\n{name}: interrupted; the same command goes on from the last save", file=sys.stderr)
+        print(
+            f"\n{name}: interrupted; the same command goes on from the last save", file=sys.stderr
+        )
         sys.exit(130)
 
 
@@ -81,7 +83,7 @@ positive_float.__name__ = "number"
 def add_dataset(
     parser: Parser, datasets: list[str], aliases: dict[str, str], several: bool = False
 ) -> None:
-    """``--dataset NAME``, or ``--datasets NAME …``; an alias is taken for the name it stands for."""
+    """``--dataset NAME`` or ``--datasets NAME …``; an alias is taken for the name it stands for."""
     parser.add_argument(
         "--datasets" if several else "--dataset",
         required=True,
@@ -108,7 +110,12 @@ def add_device(parser: Parser) -> None:
 
 def add_folders(parser: Parser, script: str, *names: str) -> None:
     """``--data_dir`` and so on; by default the folders that lie beside the script."""
-    what = {"data": "processed data", "models": "checkpoints", "outputs": "results"}
+    what = {
+        "data": "processed data",
+        "models": "checkpoints",
+        "outputs": "results",
+        "configs": "lists of checkpoints to evaluate",
+    }
     for name in names:
         parser.add_argument(
             f"--{name}_dir",
@@ -156,3 +163,10 @@ def progress_bar(iterable, **options):
     from tqdm import tqdm
 
     return tqdm(iterable, disable=None, dynamic_ncols=True, **options)
+
+
+def say(line: str) -> None:
+    """Print a line of results above whatever bar is shown."""
+    from tqdm import tqdm
+
+    tqdm.write(line)

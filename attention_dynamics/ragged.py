@@ -39,10 +39,15 @@ class Ragged:
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[row] for row in range(len(self)))
 
+    def places(self, rows: np.ndarray) -> np.ndarray:
+        """Where the entries of the given rows (int array) stand in ``values``, end to end."""
+        lengths = self.lengths[rows]
+        offsets = offsets_of(lengths)
+        return np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+
     def take(self, rows: np.ndarray) -> "Ragged":
         """The given rows (int array), in the given order."""
-        lengths = self.lengths[rows]
-        return Ragged(self.values[positions(self.offsets[rows], lengths)], offsets_of(lengths))
+        return Ragged(self.values[self.places(rows)], offsets_of(self.lengths[rows]))
 
     def concatenate(self, other: "Ragged") -> "Ragged":
         return Ragged(
@@ -54,12 +59,6 @@ class Ragged:
 def offsets_of(lengths: Iterable[int]) -> np.ndarray:
     """Offsets (rows + 1,) of rows of these lengths."""
     return np.concatenate([[0], np.cumsum(np.asarray(lengths, dtype=np.int64))]).astype(np.int64)
-
-
-def positions(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """``start, start + 1, …, start + length - 1`` of every row, end to end: int64 (total,)."""
-    offsets = offsets_of(lengths)
-    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
 
 
 def batches_by_length(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:

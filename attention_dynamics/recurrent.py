@@ -103,7 +103,7 @@ def bilstm_segments(lstm: nn.LSTM, inputs: Tensor, lengths: Tensor, layer: int =
     starts = segment_starts(lengths.numpy())
 
     forward, backward, waits = [], [], []
-    for start, end in zip(starts, starts[1:] + [longest]):
+    for start, end in zip(starts, [*starts[1:], longest]):
         under_way = int((sorted_lengths > longest - end).sum())
         n = sorted_lengths[:under_way]
         step = torch.arange(start, end)[:, None] - (longest - n)  # (time, sentences)

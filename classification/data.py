@@ -32,6 +32,10 @@ class Sentences:
     def take(self, rows: np.ndarray) -> "Sentences":
         return Sentences(self.tokens.take(rows), self.labels[rows])
 
+    def concatenate(self, other: "Sentences") -> "Sentences":
+        labels = np.concatenate([self.labels, other.labels])
+        return Sentences(self.tokens.concatenate(other.tokens), labels)
+
     def first(self, count: int) -> "Sentences":
         return self.take(np.arange(min(count, len(self))))
 
@@ -151,7 +155,7 @@ def training_batch(sentences: Sentences, batch_size: int, seed: int, step: int) 
 def to_tensors(
     batch: Sentences, device: torch.device | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """``tokens`` (total,) and ``labels`` (batch,) on the device, ``lengths`` (batch,) on the CPU."""
+    """Tokens (total,) and labels (batch,) on the device, lengths (batch,) on the CPU."""
     tokens = torch.from_numpy(batch.tokens.values).to(device)
     labels = torch.from_numpy(batch.labels).to(device)
     return tokens, torch.from_numpy(batch.tokens.lengths), labels
@@ -163,3 +167,8 @@ def batches_of_like_length(
     """Every sentence once, in batches of like lengths: row numbers and sentences."""
     for rows in batches_by_length(sentences.tokens.lengths, max_tokens):
         yield rows, sentences.take(rows)
+
+
+def beta_path(outputs_dir: Path, dataset: str, embed_dim: int) -> Path:
+    """Where ``embedding_beta.py`` keeps the word baseline."""
+    return outputs_dir / f"{dataset}embedding{embed_dim}beta.pkl"

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from data import ALIASES, DATASETS, MIN_COUNT
 
 from attention_dynamics import archives, cli, download, storage
 from attention_dynamics.cli import InputError
 from attention_dynamics.download import PublicFile
+
+from data import ALIASES, DATASETS, MIN_COUNT
 
 SPLITS = ("train", "test")
 AG_NEWS = "https://raw.githubusercontent.com/mhjabreel/CharCnn_Keras/master/data/ag_news_csv/"

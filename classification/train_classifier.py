@@ -10,6 +10,7 @@ on from its last save and ends with the same bytes as one that was not.
 import torch
 
 from attention_dynamics import cli, runs
+
 from data import (
     ALIASES,
     DATASETS,
@@ -88,16 +89,15 @@ def main():
         test_loss, test_acc = validate(model, test_set, device)
         row = {"train_loss": train_loss, "test_loss": test_loss, "test_acc": test_acc}
         progress.save(step, name, model, optimizer, row)
-        bar.write(
+        cli.say(
             f"model{name:<6} train loss {train_loss:.4f}   "
             f"test loss {test_loss:.4f}   test accuracy {test_acc:.4f}"
         )
 
     print(folder)
-    bar = cli.progress_bar(
+    for step in cli.progress_bar(
         range(progress.step, args.steps), initial=progress.step, total=args.steps, unit="step"
-    )
-    for step in bar:
+    ):
         if step in saves and step not in progress.saved:
             save(step, name=step)
         batch = training_batch(dataset.train, config["b_size"], args.seed, step)

@@ -1,5 +1,6 @@
 """classification/prepare_data.py: readers, sampling, vocabulary, files, errors, real data."""
 
+import hashlib
 import importlib.util
 import io
 import json
@@ -8,8 +9,10 @@ import random
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 from collections import Counter
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -289,21 +292,32 @@ def test_large_datasets_are_sampled_by_default(prepare):
     assert (args.max_train, args.max_test, args.max_length) == (None, None, 400)
 
 
-def test_sns_from_a_download(prepare, tmp_path, monkeypatch):
-    """Without --source: fetched into the data folder (here by file://-like stand-in of pooch)."""
+def test_sns_from_a_download(prepare, tmp_path, monkeypatch, capsys):
+    """Without --source the file is fetched into the data folder, once."""
     messages = "".join(
         f"{'spam' if i % 4 == 0 else 'ham'}\tmessage number{i}\n" for i in range(100)
     )
-    public = make_zip(tmp_path / "public.zip", {"SMSSpamCollection": messages + "that goes on\n"})
-    asked = []
+    public = make_zip(tmp_path / "sms.zip", {"SMSSpamCollection": messages + "that goes on\n"})
 
-    def fetch(file, folder):
-        asked.append((file, folder))
-        return public
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=tmp_path)
 
-    monkeypatch.setattr(prepare.download, "fetch", fetch)
-    prepare.main(["--dataset", "SMS", "--data_dir", str(tmp_path / "data")])
-    assert asked == [(prepare.FILES["SNS"][0], tmp_path / "data" / "downloads")]
+        def log_message(self, *args):
+            pass
+
+    checksum = "sha256:" + hashlib.sha256(public.read_bytes()).hexdigest()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        file = PublicFile("sms.zip", f"http://127.0.0.1:{server.server_port}/sms.zip", checksum)
+        monkeypatch.setitem(prepare.FILES, "SNS", [file])
+        prepare.main(["--dataset", "SNS", "--data_dir", str(tmp_path / "data")])
+        server.shutdown()
+        thread.join()
+    prepare.main(["--dataset", "SNS", "--data_dir", str(tmp_path / "data")])  # needs no server
+    assert (tmp_path / "data/downloads/sms.zip").read_bytes() == public.read_bytes()
+    assert "having no label: line 101\n" in capsys.readouterr().out
     _, splits = read_result(tmp_path / "data", "SNS")
     assert [len(splits[split]) for split in ("train", "test")] == [80, 20]
     everything = splits["train"] + splits["test"]

@@ -1,0 +1,125 @@
+"""Evaluate saved checkpoints: alpha, beta and Delta on test and training sentences.
+
+    python eval_dump.py --dataset IMDB
+
+Reads the list of checkpoints in ``configs/<dataset>.json``, writes ``outputs/<dataset>_logs.pkl``
+(described in ``attention_dynamics/dump.py``). Interrupted, it keeps what it has evaluated; run
+again, it adds what is missing.
+"""
+
+import numpy as np
+import torch
+
+from attention_dynamics import cli, runs
+from attention_dynamics.dump import dump_path, evaluate_missing
+
+from data import (
+    ALIASES,
+    DATASETS,
+    Sentences,
+    batches_of_like_length,
+    evaluated_sentences,
+    load_dataset,
+    to_tensors,
+)
+from model import build, gradient_influence, load_config, nll
+
+EVAL_TOKENS = 16384  # tokens in a batch
+
+
+def parse_args():
+    parser = cli.Parser(description="Dump alpha, beta and Delta of saved checkpoints.")
+    cli.add_model_config(parser, __file__)
+    cli.add_dataset(parser, DATASETS, ALIASES)
+    parser.add_argument(
+        "--test_set_size",
+        type=cli.positive_int,
+        default=4000,
+        help="number of test sentences to evaluate, and of training sentences, at most",
+    )
+    cli.add_folders(parser, __file__, "data", "models", "outputs", "configs")
+    cli.add_device(parser)
+    return parser.parse_args()
+
+
+def evaluate_checkpoint(model, sentences: Sentences, in_test: np.ndarray, grad: bool, device):
+    """Columns of one checkpoint: see ``attention_dynamics/dump.py``.
+
+    Parameters
+    ----------
+    in_test : bool (rows,), which of the sentences belong to the test set; the others are from
+        training
+    grad : compute Delta too
+    """
+    offsets = sentences.tokens.offsets
+    columns = {name: np.empty(offsets[-1], dtype=np.float32) for name in ("alpha", "beta", "grad")}
+    losses, correct = np.empty(len(sentences)), np.empty(len(sentences), dtype=bool)
+    for rows, batch in batches_of_like_length(sentences, EVAL_TOKENS):
+        tokens, lengths, labels = to_tensors(batch, device)
+        if grad:
+            output, delta = gradient_influence(model, tokens, lengths, labels)
+            found = {"alpha": output.alpha, "beta": output.beta, "grad": delta}
+        else:
+            with torch.no_grad():
+                output = model(tokens, lengths)
+            found = {"alpha": output.alpha, "beta": output.beta}
+        places = sentences.tokens.places(rows)
+        for name, values in found.items():
+            columns[name][places] = values.detach().cpu().numpy()
+        score = output.score.detach()
+        losses[rows] = nll(score, labels).cpu().numpy()
+        correct[rows] = ((score > 0) == (labels == 1)).cpu().numpy()
+    if not grad:
+        columns["grad"] = None
+    metas = {}
+    for split, chosen in (("test", in_test), ("train", ~in_test)):
+        metas[f"{split}_acc"] = float(correct[chosen].mean())
+        metas[f"{split}_loss"] = float(losses[chosen].mean())
+    return {**columns, "metas": metas}
+
+
+def main():
+    args = parse_args()
+    device = cli.find_device(args.device)
+    config = load_config(args.config)
+    evaluated = runs.load_evaluated(args.configs_dir / f"{args.dataset}.json", grad_by_default=True)
+    dataset = load_dataset(args.data_dir, args.dataset)
+    checkpoints = []
+    for entry in evaluated:
+        folder = runs.run_folder(args.models_dir, args.dataset, config, entry.seed, entry.uniform)
+        checkpoints.append(runs.checkpoint_path(folder, entry.iteration))
+    train = f'"python train_classifier.py --dataset {args.dataset} ..." makes them'
+    runs.require_checkpoints(checkpoints, train)
+
+    test_rows, train_rows = evaluated_sentences(dataset, args.test_set_size)
+    sentences = dataset.test.take(test_rows).concatenate(dataset.train.take(train_rows))
+    in_test = np.arange(len(sentences)) < len(test_rows)
+    header = {
+        "dataset": args.dataset,
+        "vocab": dataset.vocab,
+        "sentences": {
+            "tokens": sentences.tokens.values.astype(np.int32),
+            "offsets": sentences.tokens.offsets,
+            "target": sentences.labels,
+            "split": np.where(in_test, "val", "train"),
+        },
+    }
+
+    def evaluate(entry: runs.Evaluated, checkpoint):
+        model = build(config, len(dataset.vocab), entry.uniform).to(device).requires_grad_(False)
+        runs.load_weights(model, checkpoint, train)
+        columns = evaluate_checkpoint(model, sentences, in_test, entry.calculate_grad, device)
+        metas = columns["metas"]
+        cli.say(
+            f"{entry.name} {entry.iteration:>6}   test accuracy {metas['test_acc']:.4f}   "
+            f"train accuracy {metas['train_acc']:.4f}"
+        )
+        return columns
+
+    path = dump_path(args.outputs_dir, args.dataset)
+    count = evaluate_missing(path, header, evaluated, checkpoints, evaluate)
+    print(f"{path}: {len(evaluated)} checkpoints, {count} of them evaluated now")
+
+
+if __name__ == "__main__":
+    cli.run(main)
