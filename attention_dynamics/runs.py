@@ -111,6 +111,20 @@ def require_checkpoints(paths: Iterable[Path], make: str) -> None:
         raise InputError(f"{count} checkpoints are missing ({make}): {listed}")
 
 
+def evaluated_checkpoints(
+    evaluated: list[Evaluated], models_dir: Path, dataset: str, config: dict, make: str
+) -> list[Path]:
+    """The file of each checkpoint to evaluate; an InputError where any is missing."""
+    paths = [
+        checkpoint_path(
+            run_folder(models_dir, dataset, config, entry.seed, entry.uniform), entry.iteration
+        )
+        for entry in evaluated
+    ]
+    require_checkpoints(paths, make)
+    return paths
+
+
 def load_weights(model, path: Path, make: str) -> None:
     """Load a checkpoint's ``state_dict`` into ``model``.
 

@@ -13,6 +13,7 @@ from attention_dynamics.runs import load_model_config
 from data import Pairs, batches_of_like_length, to_tensors
 
 EVAL_TOKENS = 2048  # tokens in a batch of validation: the logits then take 64 MB
+PAIRS_AT_ONCE = 256  # pairs whose logits are made at a time: they then stay in the cache
 
 
 class Encoded(NamedTuple):
@@ -148,6 +149,42 @@ def without_first(tokens: Tensor, lengths: Tensor) -> Tensor:
 def nll(logits: Tensor, predicted: Tensor) -> Tensor:
     """Negative log-likelihood of the target tokens (tokens,) under ``logits``: (tokens,)."""
     return F.cross_entropy(logits, predicted, reduction="none")
+
+
+@torch.no_grad()
+def token_evidence(
+    model: Translator,
+    source: Tensor,
+    source_lengths: Tensor,
+    target: Tensor,
+    target_lengths: Tensor,
+) -> tuple[Output, Tensor]:
+    """The model's output, and β of every pair of source token and predicted token: (pairs,).
+
+    ``beta_ts = log p(y_t)`` where the context is ``W_c h_s``, that of source token ``s`` alone.
+    The vocabulary's logits are made for ``PAIRS_AT_ONCE`` pairs at a time.
+    """
+    encoded = model.encode(model.embedding(source), source_lengths)
+    inputs, lengths = without_last(target, target_lengths)
+    decoded, _ = model.decode(padded(inputs, lengths), encoded.state)
+    alpha = model.attend(decoded, encoded)
+    mask = token_mask(lengths, source.device)
+    context = alpha @ encoded.values
+    logits = model.predict(tokens_of(decoded, mask), tokens_of(context, mask))
+
+    pair_mask = mask[:, :, None] & encoded.mask[:, None, :]
+    sentence, step, token = pair_mask.nonzero(as_tuple=True)
+    predicted = padded(without_first(target, target_lengths), lengths)[sentence, step]
+    # W_f [d; c] is a part of d and a part of c: each is made once a token, not once a pair
+    weight_d, weight_c = model.combine.weight.chunk(2, dim=1)
+    from_decoded, from_values = decoded @ weight_d.T, encoded.values @ weight_c.T
+    beta = decoded.new_empty(len(predicted))
+    for start in range(0, len(beta), PAIRS_AT_ONCE):
+        at = slice(start, start + PAIRS_AT_ONCE)
+        i = sentence[at]
+        combined = F.relu(from_decoded[i, step[at]] + from_values[i, token[at]])
+        beta[at] = -nll(model.output(combined), predicted[at])
+    return Output(alpha[pair_mask], logits), beta
 
 
 @torch.no_grad()
