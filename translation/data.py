@@ -18,7 +18,8 @@ from attention_dynamics.ragged import Ragged, batches_by_length
 class Corpus:
     """Where a dataset's sentences lie: ``<folder>/<split>.<language>`` in the data folder.
 
-    A file has a sentence a line; with ``json`` it is a list of sentences instead.
+    A file has a sentence a line; with ``json`` it is a list of sentences instead. ``pieces`` is
+    the type of SentencePiece model: ``unigram``, or ``word``, which splits at spaces alone.
     """
 
     folder: str
@@ -27,6 +28,7 @@ class Corpus:
     validation: str = "val"
     json: bool = False
     vocab_size: int = 8000
+    pieces: str = "unigram"
 
 
 CORPORA = {
@@ -35,7 +37,7 @@ CORPORA = {
     "news_commentary_v14_en_nl": Corpus("news-commentary-v14-en-nl", "src", "trg", json=True),
     "news_commentary_v14_en_pt": Corpus("news-commentary-v14-en-pt", "src", "trg", json=True),
     "news_commentary_v14_it_pt": Corpus("news-commentary-v14-it-pt", "src", "trg", json=True),
-    "toy": Corpus("toy", "src", "trg", vocab_size=97),
+    "toy": Corpus("toy", "src", "trg", vocab_size=76, pieces="word"),
 }
 DATASETS = list(CORPORA)
 ALIASES: dict[str, str] = {}
@@ -130,7 +132,9 @@ def load_dataset(data_dir: Path, name: str, vocab_size: int | None = None) -> Da
     with storage.lock(folder):  # runs may start side by side
         if not model_path.exists():
             print(f"{model_path}: training {vocab_size:,} pieces")
-            model = train_pieces(texts["train"][0] + texts["train"][1], vocab_size)
+            model = train_pieces(
+                [*texts["train"][0], *texts["train"][1]], vocab_size, corpus.pieces
+            )
             storage.save_bytes(model, model_path)
     pieces = read_pieces(model_path, vocab_size)
 
@@ -169,7 +173,9 @@ def read_sentences(path: Path, as_json: bool, make: str) -> list[str]:
     return [sentence.strip() for sentence in sentences]
 
 
-def train_pieces(sentences: list[str], vocab_size: int, hard_limit: bool = True) -> bytes:
+def train_pieces(
+    sentences: list[str], vocab_size: int, model_type: str = "unigram", hard_limit: bool = True
+) -> bytes:
     """Train one SentencePiece model for both languages; the same text gives the same model.
 
     Parameters
@@ -187,6 +193,7 @@ def train_pieces(sentences: list[str], vocab_size: int, hard_limit: bool = True)
             sentence_iterator=iter(sentences),
             model_writer=model,
             vocab_size=vocab_size,
+            model_type=model_type,
             hard_vocab_limit=hard_limit,
             pad_id=PAD,
             bos_id=BOS,

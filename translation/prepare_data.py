@@ -47,9 +47,17 @@ FILES = {
 VALIDATION_EVERY = 23  # of so many sentence pairs, one is for validation
 MAX_RATIO = 1.5  # of the longer side's pieces to the shorter's
 
-# The toy languages: word i of one means word i of the other, whatever stands around it.
+# The toy languages: word i of one means word i of the other. A sentence has a noun for each of its
+# parts; an adjective precedes its noun in one language, and follows it in the other.
 TOY_SOURCE = ["".join(s) for s in itertools.product("bdgk", "aei", ("la", "mo", "nu"))]
 TOY_TARGET = ["".join(s) for s in itertools.product("pstv", "ouy", ("ri", "ze", "fa"))]
+TOY_CLASSES = {
+    "subject": range(8),
+    "verb": range(8, 15),
+    "object": range(15, 23),
+    "place": range(23, 30),
+    "adjective": range(30, 36),
+}
 TOY_PAIRS = {"train": 4000, "val": 200}
 
 Pair = tuple[str, str]
@@ -190,21 +198,22 @@ def zip_sides(lines: dict[str, list[str]], source: str, target: str) -> list[Pai
 
 
 def generate_toy(split: str, seed: int) -> list[Pair]:
-    """Random words and their translations, some neighbours of which have changed places."""
+    """Random sentences and their translations, word for word but for the adjectives' places."""
     rng = random.Random(f"{split} {seed}")
+
     pairs = []
     for _ in range(TOY_PAIRS[split]):
-        words = rng.choices(range(len(TOY_SOURCE)), k=rng.randint(3, 9))
-        order = list(range(len(words)))
-        i = 0
-        while i + 1 < len(order):
-            if rng.random() < 0.3:
-                order[i], order[i + 1] = order[i + 1], order[i]
-                i += 1
-            i += 1
-        source = " ".join(TOY_SOURCE[word] for word in words)
-        target = " ".join(TOY_TARGET[words[place]] for place in order)
-        pairs.append((source, target))
+        source, target = [], []
+        for part in ("subject", "verb", "object", "place"):
+            noun = rng.choices(TOY_CLASSES[part])
+            adjective = rng.choices(TOY_CLASSES["adjective"])
+            if part == "verb" or rng.random() < 0.5:
+                adjective = []
+            source += adjective + noun
+            target += noun + adjective
+        pairs.append(
+            (" ".join(TOY_SOURCE[i] for i in source), " ".join(TOY_TARGET[i] for i in target))
+        )
     return pairs
 
 
