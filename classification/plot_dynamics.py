@@ -8,6 +8,7 @@ from pathlib import Path
 from attention_dynamics import cli, storage
 from attention_dynamics.cli import InputError
 from attention_dynamics.figures import draw_dynamics
+
 from data import ALIASES, DATASETS
 
 

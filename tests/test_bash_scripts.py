@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PUBLISHED = "IMDB Furd AG_News Newsgroups Yelp Amzn SNS".split()
+PUBLISHED = ["IMDB", "Furd", "AG_News", "Newsgroups", "Yelp", "Amzn", "SNS"]
 SEEDS = [20, 13, 14, 15, 16, 17, 12]
 
 

@@ -4,12 +4,14 @@ import json
 import os
 import pickle
 import runpy
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -193,7 +195,7 @@ class TestStages:
         delta = dump["grad"]["Normal_A", 119]
         top = defaultdict(list)
         for name, column in (("alpha", alpha), ("beta", beta), ("delta", delta)):
-            for start, end in zip(offsets[:-1], offsets[1:]):
+            for start, end in pairwise(offsets):
                 top[name].append(int(tokens[start + column[start:end].argmax()]) in keywords)
         share_of_keywords = np.mean(np.isin(tokens, list(keywords)))
         assert share_of_keywords < 0.15
@@ -419,10 +421,8 @@ class TestBadInput:
     def test_a_full_disk(self, experiment, tmp_path):
         """A limit on the size of files stands for it: a write fails in the middle."""
         flags = map(str, train_flags(experiment, models_dir=tmp_path / "models"))
-        script = (
-            f"ulimit -f 100; exec {sys.executable} {FOLDER / 'train_classifier.py'} "
-            + " ".join(flags)
-        )
+        command = [sys.executable, str(FOLDER / "train_classifier.py"), *flags]
+        script = f"ulimit -f 100; exec {shlex.join(command)}"
         end = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
         assert end.returncode == 2
         assert len(end.stderr.splitlines()) == 1 and "could not be written" in end.stderr
