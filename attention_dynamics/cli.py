@@ -41,7 +41,8 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except InputError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        message = " ".join(str(error).split())
+        print(f"{name}: {message}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(
@@ -160,7 +161,9 @@ def find_device(name: str | None):
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
-        raise InputError(f"--device {name}: there is no such device here; try cpu") from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise InputError(f"--device {name}: there is no such device here; try cpu")
     return device
 
 

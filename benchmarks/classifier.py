@@ -151,7 +151,7 @@ def dump(quick: bool) -> measure.Result:
     """
     rng = np.random.default_rng(0)
     repeats = 1 if quick else 3
-    sentences = random_sentences("IMDB", 256 if quick else 1024, rng)
+    sentences = random_sentences("IMDB", 192 if quick else 512, rng)
     in_test = np.arange(len(sentences)) % 2 == 0
     torch.manual_seed(0)
     model = build(CONFIG, lengths.VOCAB_SIZE["IMDB"], uniform=False).requires_grad_(False)
@@ -163,7 +163,7 @@ def dump(quick: bool) -> measure.Result:
     def plain(data: Sentences) -> None:
         found["plain"] = plain_dump(model, data)
 
-    inputs = [sentences.first(64), *[sentences] * repeats]
+    inputs = [sentences.first(32), *[sentences] * repeats]
     ours_times, plain_times = measure.alternate(ours, plain, inputs)
     flop = 2 * sentences.tokens.offsets[-1] * forward_flop()
     share, notes = share_of_gemm_rate(flop / statistics.median(ours_times))

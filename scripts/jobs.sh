@@ -35,6 +35,7 @@ choose_datasets() {
       --dry-run) DRY_RUN=1 ;;
       -h | --help) show_help ;;
       *)
+        [ "$name" != SMS ] || name=SNS # the SMS Spam Collection
         case " $known toy " in
           *" $name "*) DATASETS+=("$name") ;;
           *) die "unknown dataset $name (known: $known toy)" ;;
@@ -112,6 +113,7 @@ in_task_folders() {
       --dry-run) options+=("$arg") ;;
       -h | --help) show_help ;;
       *)
+        [ "$arg" != SMS ] || arg=SNS
         ls */configs/"$arg".json >/dev/null 2>&1 || die "unknown dataset $arg"
         names+=("$arg")
         ;;

@@ -1,6 +1,7 @@
 """attention_dynamics/dynamics.py: DESIGN section 3, worked by hand and by a plain loop."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ def plain_metric(metric, u, v):
 
 
 def plain_agreement(metric, u, v, offsets):
-    values = [plain_metric(metric, u[a:b], v[a:b]) for a, b in zip(offsets, offsets[1:])]
+    values = [plain_metric(metric, u[a:b], v[a:b]) for a, b in pairwise(offsets)]
     return np.nanmean(values)
 
 

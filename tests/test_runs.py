@@ -1,4 +1,4 @@
-"""attention_dynamics/runs.py: names of DESIGN section 4, configurations, and going on with a run."""
+"""attention_dynamics/runs.py: names of DESIGN section 4, configurations, resuming a run."""
 
 import json
 import re
@@ -335,7 +335,7 @@ def test_the_end_of_a_shorter_run_does_not_pass_for_a_save_of_the_longer(tmp_pat
 
 @pytest.mark.parametrize("number", range(6))
 def test_old_checkpoints_do_not_pass_for_those_of_a_run_begun_again(number, tmp_path, monkeypatch):
-    """Begun again over a shorter run, killed after ``resume.pt``: model19 lies there, and is old."""
+    """Begun again over a shorter run, killed after ``resume.pt``: an old model19 lies there."""
     longer, again = tmp_path / "longer", tmp_path / "again"
     train(longer, 40, custom=[19])
     train(again, 20)
