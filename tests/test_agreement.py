@@ -102,7 +102,6 @@ def test_hand_worked_example():
 
 @pytest.mark.parametrize("n", [1, 2, 19, 20, 21, 39, 40, 41, 60, 100, 120, 140, 141, 280, 400, 560])
 def test_ceil_of_5_percent_is_exact(n):
-    """0.05 * 140 is 7.000000000000001: a ceil of it would let in one entry too many."""
     v = np.arange(n, dtype=float)
     offsets = np.array([0, n])
     matching = []

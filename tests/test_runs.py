@@ -172,7 +172,7 @@ def test_what_is_not_a_list_of_checkpoints(content, tmp_path):
 
 
 def test_a_checkpoint_that_is_listed_twice(tmp_path):
-    again = {**ENTRY, "name": "normal_a", "seed": 3}
+    again = {**ENTRY, "name": "NORMAL_A", "seed": 3}
     with pytest.raises(InputError, match="twice"):
         load_evaluated(write_json(tmp_path / "x.json", [ENTRY, again]), grad_by_default=True)
 
