@@ -18,7 +18,7 @@ loses nothing, and one that is run again reads only checkpoints that are new or 
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ def evaluate_missing(
     evaluated: list[Evaluated],
     checkpoints: list[Path],
     evaluate: Callable[[Evaluated, Path], dict[str, Any]],
+    needed: Iterable[str] = (),
 ) -> int:
     """Evaluate the checkpoints that the dump at ``path`` lacks, and write it.
 
@@ -68,6 +69,7 @@ def evaluate_missing(
     evaluated, checkpoints : the entries of the configuration, and the file of each
     evaluate : gives an entry's columns, ``{"alpha": …, "beta": …, "grad": … or None,
         "metas": {key: value}}``
+    needed : keys of the metas; what was evaluated before without them is evaluated again
 
     Returns
     -------
@@ -82,17 +84,23 @@ def evaluate_missing(
         for entry, file in zip(evaluated, checkpoints)
     }
     old = _load_if_usable(path, header["dataset"])
-    if old and old["checkpoints"] == fingerprints:
+    done = {
+        key
+        for key, fingerprint in (old or {"checkpoints": {}})["checkpoints"].items()
+        if fingerprint == fingerprints.get(key)
+        and all((*key, meta) in old["metas"] for meta in needed)
+    }
+    if old and done == old["checkpoints"].keys() == fingerprints.keys():
         return 0
 
     parts = path.with_suffix(".parts")
     todo, files = [], {}
     for entry, file in zip(evaluated, checkpoints):
         key = (entry.name, entry.iteration)
-        if old and old["checkpoints"].get(key) == fingerprints[key]:
+        if key in done:
             continue
         files[key] = parts / f"{entry.name}-{entry.iteration}.pkl"
-        if _fingerprint_of_part(files[key]) != fingerprints[key]:
+        if not _is_part(files[key], fingerprints[key], needed):
             todo.append((entry, file))
     for entry, file in cli.progress_bar(todo, unit="checkpoint"):
         key = (entry.name, entry.iteration)
@@ -129,9 +137,10 @@ def _load_if_usable(path: Path, dataset: str) -> dict[str, Any] | None:
         return None
 
 
-def _fingerprint_of_part(path: Path) -> str | None:
-    """What an interrupted evaluation left of a checkpoint: the fingerprint it was made with."""
+def _is_part(path: Path, fingerprint: str, needed: Iterable[str]) -> bool:
+    """Whether an interrupted evaluation left in ``path`` what is to be evaluated."""
     try:
-        return storage.load_pickle(path, "")["fingerprint"]
+        part = storage.load_pickle(path, "")
+        return part["fingerprint"] == fingerprint and all(key in part["metas"] for key in needed)
     except (InputError, KeyError, TypeError):
-        return None
+        return False

@@ -1,5 +1,6 @@
-"""Many sequences of different lengths as one flat array and its offsets."""
+"""Many sequences of different lengths as one flat array and its offsets; rows in batches."""
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -73,3 +74,23 @@ def batches_by_length(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
         batches.append(order[start : start + count])
         start += count
     return batches
+
+
+def training_rows(count: int, batch_size: int, seed: int, step: int) -> np.ndarray:
+    """Rows of the batch of update ``step``: a place in an endless stream of shuffled epochs.
+
+    They depend on the arguments alone, so that a run can go on from any step. Epoch ``e`` (from
+    0) of ``count`` rows ends with the update in which row ``(e + 1) * count`` of the stream falls.
+    """
+    places = np.arange(step * batch_size, (step + 1) * batch_size)
+    epochs, places = np.divmod(places, count)
+    rows = np.empty_like(places)
+    for epoch in np.unique(epochs):
+        shuffled = _epoch_order(count, seed, int(epoch))
+        rows[epochs == epoch] = shuffled[places[epochs == epoch]]
+    return rows
+
+
+@functools.lru_cache(maxsize=2)
+def _epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(count)

@@ -111,6 +111,20 @@ def require_checkpoints(paths: Iterable[Path], make: str) -> None:
         raise InputError(f"{count} checkpoints are missing ({make}): {listed}")
 
 
+def evaluated_checkpoints(
+    evaluated: list[Evaluated], models_dir: Path, dataset: str, config: dict, make: str
+) -> list[Path]:
+    """The file of each checkpoint to evaluate; an InputError where any is missing."""
+    paths = [
+        checkpoint_path(
+            run_folder(models_dir, dataset, config, entry.seed, entry.uniform), entry.iteration
+        )
+        for entry in evaluated
+    ]
+    require_checkpoints(paths, make)
+    return paths
+
+
 def load_weights(model, path: Path, make: str) -> None:
     """Load a checkpoint's ``state_dict`` into ``model``.
 
@@ -127,27 +141,36 @@ def load_weights(model, path: Path, make: str) -> None:
         raise InputError(f"{path} is a checkpoint of other settings or data: {reason}") from None
 
 
-def saved_steps(steps: int, save_every: int, custom_saves: Iterable[int]) -> list[int]:
-    """Steps before which a run of ``steps`` updates is saved; it is saved once more at its end.
+def saved_steps(
+    steps: int, save_every: int, custom_saves: Iterable[int], end_is_last: bool = False
+) -> list[int]:
+    """Steps before which a run of ``steps`` updates is saved as ``model<step>``.
+
+    Parameters
+    ----------
+    end_is_last : the number of the last step, ``steps - 1``, stands for the end of the run, where
+        it is always saved; otherwise the end is ``steps``, and saved like any other step
 
     Raises
     ------
     InputError
-        where a custom save lies past the last step, ``steps - 1``.
+        where a custom save lies past the end.
     """
-    late = [step for step in custom_saves if step > steps - 1]
+    end = steps - 1 if end_is_last else steps
+    late = [step for step in custom_saves if step > end]
     if late:
         listed = ",".join(map(str, late))
-        raise InputError(f"--custom_saves {listed}: past the last step, {steps - 1}")
-    # the last step's number stands for the end of the run
-    return sorted({*range(0, steps, save_every), *custom_saves} - {steps - 1})
+        raise InputError(f"--custom_saves {listed}: past the last step, {end}")
+    return sorted(
+        {*range(0, end + 1, save_every), *custom_saves} - ({end} if end_is_last else set())
+    )
 
 
 class Progress:
     """How far a training run has come, and how it goes on: ``resume.pt`` in its folder.
 
     At each save ``resume.pt`` is written first, then ``history.csv`` and the checkpoint. A run
-    killed between them finds out when it goes on, and writes the same two again.
+    killed between them writes the same again when it goes on.
 
     Attributes
     ----------
@@ -196,8 +219,7 @@ class Progress:
             print(f"{checkpoint_path(folder, unsaved[0])} is not there: from step 0 again")
         else:
             self.state = state
-            if not checkpoint_path(folder, state["name"]).exists():
-                self._write_results()
+            self._write_results(only_missing=True)
 
     @property
     def step(self) -> int:
@@ -226,13 +248,24 @@ class Progress:
             torch.cuda.set_rng_state(self.state["cuda_rng"])
         print(f"going on from step {self.step}")
 
-    def save(self, step: int, name: int, model, optimizer, row: dict[str, float]) -> None:
+    def save(
+        self,
+        step: int,
+        name: int | None,
+        model,
+        optimizer,
+        row: dict[str, float | None],
+        best: bool = False,
+    ) -> None:
         """Save the run after ``step`` updates, its weights as checkpoint ``model<name>``.
 
         Parameters
         ----------
-        name : ``step``, or for the checkpoint at the end the number of steps less one
-        row : what ``history.csv`` says of this save, the same keys each time
+        name : ``step``, or for the checkpoint at the end the number of steps less one; None for
+            no checkpoint
+        row : what ``history.csv`` says of this save, the same keys each time; None leaves a cell
+            empty
+        best : keep the weights as ``model`` too
         """
         import torch
 
@@ -240,6 +273,7 @@ class Progress:
             "settings": self.settings,
             "step": step,
             "name": name,
+            "best": best,
             "saved": sorted({*self.saved, step} if name == step else self.saved),
             "history": [*(old for old in self.history if old["step"] < step), {"step": step} | row],
             "weights": model.state_dict(),
@@ -252,9 +286,20 @@ class Progress:
         storage.save_torch(self.state, self.path)
         self._write_results()
 
-    def _write_results(self) -> None:
+    def _write_results(self, only_missing: bool = False) -> None:
+        """Write what follows from ``resume.pt``; or of it what a kill left unwritten."""
         lines = [",".join(self.history[0])]
-        lines += [",".join(f"{value:.6g}" for value in row.values()) for row in self.history]
-        storage.save_text("\n".join(lines) + "\n", self.folder / "history.csv")
+        lines += [
+            ",".join("" if value is None else f"{value:.6g}" for value in row.values())
+            for row in self.history
+        ]
+        history, text = self.folder / "history.csv", "\n".join(lines) + "\n"
+        if not (only_missing and history.exists() and history.read_text() == text):
+            storage.save_text(text, history)
         weights = {name: tensor.cpu() for name, tensor in self.state["weights"].items()}
-        storage.save_torch(weights, checkpoint_path(self.folder, self.state["name"]))
+        if self.state["name"] is not None:
+            checkpoint = checkpoint_path(self.folder, self.state["name"])
+            if not (only_missing and checkpoint.exists()):
+                storage.save_torch(weights, checkpoint)
+        if self.state.get("best"):
+            storage.save_torch(weights, self.folder / "model")

@@ -71,8 +71,23 @@ def save_torch(value: Any, path: Path) -> None:
 
 
 def save_text(text: str, path: Path) -> None:
+    save_bytes(text.encode(), path)
+
+
+def save_bytes(content: bytes, path: Path) -> None:
     with write_whole(path) as file:
-        file.write(text.encode())
+        file.write(content)
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Wait until no other process holds the lock of ``folder``, and hold it for a while."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def load_json(path: Path, make: str) -> Any:
@@ -83,6 +98,20 @@ def load_json(path: Path, make: str) -> Any:
         raise InputError(f"{path} is missing: {make}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error}): {make}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def load_text(path: Path, make: str) -> str:
+    """Read a text file in UTF-8; ``make`` is the advice for one that is missing or damaged."""
+    try:
+        content = path.read_bytes()
+        return content.decode().replace("\r\n", "\n")
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: {make}") from None
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}, line {line}: it is not UTF-8: {make}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
 

@@ -138,20 +138,6 @@ def evaluated_sentences(dataset: Dataset, test_set_size: int) -> tuple[np.ndarra
     return test_rows, train_rows
 
 
-def training_batch(sentences: Sentences, batch_size: int, seed: int, step: int) -> Sentences:
-    """The batch of update ``step``: a place in an endless stream of shuffled epochs.
-
-    It depends on the arguments alone, so that a run can go on from any step.
-    """
-    places = np.arange(step * batch_size, (step + 1) * batch_size)
-    epochs, places = np.divmod(places, len(sentences))
-    rows = np.empty_like(places)
-    for epoch in np.unique(epochs):
-        shuffled = np.random.default_rng([seed, epoch]).permutation(len(sentences))
-        rows[epochs == epoch] = shuffled[places[epochs == epoch]]
-    return sentences.take(rows)
-
-
 def to_tensors(
     batch: Sentences, device: torch.device | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -84,12 +84,10 @@ def main():
     config = load_config(args.config)
     evaluated = runs.load_evaluated(args.configs_dir / f"{args.dataset}.json", grad_by_default=True)
     dataset = load_dataset(args.data_dir, args.dataset)
-    checkpoints = []
-    for entry in evaluated:
-        folder = runs.run_folder(args.models_dir, args.dataset, config, entry.seed, entry.uniform)
-        checkpoints.append(runs.checkpoint_path(folder, entry.iteration))
     train = f'"python train_classifier.py --dataset {args.dataset} ..." makes them'
-    runs.require_checkpoints(checkpoints, train)
+    checkpoints = runs.evaluated_checkpoints(
+        evaluated, args.models_dir, args.dataset, config, train
+    )
 
     test_rows, train_rows = evaluated_sentences(dataset, args.test_set_size)
     sentences = dataset.test.take(test_rows).concatenate(dataset.train.take(train_rows))

@@ -10,6 +10,7 @@ on from its last save and ends with the same bytes as one that was not.
 import torch
 
 from attention_dynamics import cli, runs
+from attention_dynamics.ragged import training_rows
 
 from data import (
     ALIASES,
@@ -18,7 +19,6 @@ from data import (
     batches_of_like_length,
     load_dataset,
     to_tensors,
-    training_batch,
 )
 from model import Classifier, build, load_config, nll
 
@@ -65,7 +65,7 @@ def main():
     args = parse_args()
     device = cli.find_device(args.device)
     config = load_config(args.config)
-    saves = runs.saved_steps(args.steps, args.save_every, args.custom_saves)
+    saves = runs.saved_steps(args.steps, args.save_every, args.custom_saves, end_is_last=True)
     dataset = load_dataset(args.data_dir, args.dataset)
     test_set = dataset.test.first(args.test_set_size)
 
@@ -100,8 +100,8 @@ def main():
     ):
         if step in saves and step not in progress.saved:
             save(step, name=step)
-        batch = training_batch(dataset.train, config["b_size"], args.seed, step)
-        tokens, lengths, labels = to_tensors(batch, device)
+        rows = training_rows(len(dataset.train), config["b_size"], args.seed, step)
+        tokens, lengths, labels = to_tensors(dataset.train.take(rows), device)
         loss = nll(model(tokens, lengths).score, labels).mean()
         optimizer.zero_grad()
         loss.backward()

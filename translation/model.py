@@ -1,0 +1,219 @@
+"""The translator with single-head attention (paper, section 2 and appendix)."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from attention_dynamics.recurrent import bilstm
+from attention_dynamics.runs import load_model_config
+
+from data import Pairs, batches_of_like_length, to_tensors
+
+EVAL_TOKENS = 2048  # tokens in a batch of validation: the logits then take 64 MB
+PAIRS_AT_ONCE = 256  # pairs whose logits are made at a time: they then stay in the cache
+
+
+class Encoded(NamedTuple):
+    """Source sentences, padded: what the decoder needs of them.
+
+    A query ``q_t = W_a d_t`` meets an encoder state in ``q_t . h_s = d_t . (W_a^T h_s)``, and the
+    context ``W_c sum(alpha_ts h_s)`` is ``sum(alpha_ts (W_c h_s))``. Both products with ``h_s`` are
+    the same for every target token, so they are made once.
+    """
+
+    keys: Tensor  # (batch, source length, hidden), W_a^T h_s
+    values: Tensor  # (batch, source length, hidden), W_c h_s
+    mask: Tensor  # (batch, source length), true at tokens
+    state: tuple[Tensor, Tensor]  # the decoder's first (h, c): (layers, batch, hidden) each
+
+
+class Output(NamedTuple):
+    """What the translator finds in a batch, given the target tokens before each one.
+
+    ``pairs`` counts source tokens times predicted target tokens, summed over sentences: for each
+    sentence, for each predicted token in order, its source tokens.
+    """
+
+    alpha: Tensor  # (pairs,), sums to 1 for each predicted token
+    logits: Tensor  # (predicted tokens of all sentences, vocabulary)
+
+
+class Translator(nn.Module):
+    """Encoder, decoder, and attention that meets the decoder only at its output.
+
+    One embedding serves both languages. Encoder: bidirectional LSTM; decoder: LSTM over the
+    target, whose first state is, per layer, the mean of the two directions' final states. With
+    decoder states ``d``, encoder states ``h``: attention logits ``(W_a d_t) . h_s``, softmax over
+    the source tokens (or all logits 0, uniform); context ``c_t = W_c sum(alpha_ts h_s)``; output
+    ``o_t = ReLU(W_f [d_t; c_t])`` and ``p = softmax(W_o o_t)``.
+    """
+
+    def __init__(self, vocab_size: int, h_dim: int, n_layers: int, dropout: float, uniform: bool):
+        super().__init__()
+        self.uniform = uniform
+        self.dropout = dropout
+        self.embedding = nn.Embedding(vocab_size, h_dim)
+        self.encoder = nn.ModuleList(
+            nn.LSTM(h_dim if layer == 0 else 2 * h_dim, h_dim, bidirectional=True)
+            for layer in range(n_layers)
+        )
+        self.decoder = nn.LSTM(h_dim, h_dim, n_layers, dropout=dropout if n_layers > 1 else 0.0)
+        self.query = nn.Linear(h_dim, 2 * h_dim, bias=False)  # W_a
+        self.context = nn.Linear(2 * h_dim, h_dim, bias=False)  # W_c
+        self.combine = nn.Linear(2 * h_dim, h_dim, bias=False)  # W_f
+        self.output = nn.Linear(h_dim, vocab_size, bias=False)  # W_o
+
+    def forward(
+        self, source: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor
+    ) -> Output:
+        """Tokens (total,) with <s> and </s>; lengths (batch,) on the CPU."""
+        encoded = self.encode(self.embedding(source), source_lengths)
+        inputs, lengths = without_last(target, target_lengths)
+        decoded, _ = self.decode(padded(inputs, lengths), encoded.state)
+        alpha = self.attend(decoded, encoded)  # (batch, target length, source length)
+        context = alpha @ encoded.values
+        mask = token_mask(lengths, source.device)
+        logits = self.predict(tokens_of(decoded, mask), tokens_of(context, mask))
+        return Output(alpha[mask[:, :, None] & encoded.mask[:, None, :]], logits)
+
+    def encode(self, embedded: Tensor, lengths: Tensor) -> Encoded:
+        """From embeddings (total, hidden) of the source tokens."""
+        hidden, finals = embedded, []
+        for layer, lstm in enumerate(self.encoder):
+            if layer > 0:
+                hidden = F.dropout(hidden, self.dropout, self.training)
+            hidden, (h, c) = bilstm(lstm, hidden, lengths)
+            finals.append((h.mean(dim=0), c.mean(dim=0)))  # (batch, hidden)
+        keys, values = hidden @ self.query.weight, self.context(hidden)
+        mask = token_mask(lengths, embedded.device)
+        h, c = zip(*finals)
+        return Encoded(
+            padded(keys, lengths), padded(values, lengths), mask, (torch.stack(h), torch.stack(c))
+        )
+
+    def decode(
+        self, inputs: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Decoder states (batch, length, hidden) of input tokens (batch, length), and the last."""
+        output, state = self.decoder(self.embedding(inputs.T), state)
+        return output.transpose(0, 1), state
+
+    def attend(self, decoded: Tensor, encoded: Encoded) -> Tensor:
+        """α (batch, target length, source length) of decoder states; 0 where there is no token."""
+        if self.uniform:
+            logits = decoded.new_zeros(*decoded.shape[:2], encoded.mask.shape[1])
+        else:
+            logits = decoded @ encoded.keys.transpose(1, 2)
+        return logits.masked_fill(~encoded.mask[:, None, :], float("-inf")).softmax(dim=2)
+
+    def predict(self, decoded: Tensor, context: Tensor) -> Tensor:
+        """Logits (..., vocabulary) of decoder states and contexts (..., hidden)."""
+        return self.output(F.relu(self.combine(torch.cat([decoded, context], dim=-1))))
+
+
+def token_mask(lengths: Tensor, device: torch.device) -> Tensor:
+    """(batch, longest), true at the tokens of sentences of these lengths."""
+    return (torch.arange(int(lengths.max())) < lengths[:, None]).to(device)
+
+
+def padded(flat: Tensor, lengths: Tensor) -> Tensor:
+    """Sentences end to end (total, ...) as rows of a batch (batch, longest, ...), 0 after each."""
+    longest = int(lengths.max())
+    places = token_mask(lengths, torch.device("cpu")).flatten().nonzero().squeeze(1)
+    rows = flat.new_zeros(len(lengths) * longest, *flat.shape[1:])
+    return rows.index_copy(0, places.to(flat.device), flat).unflatten(0, (len(lengths), longest))
+
+
+def tokens_of(rows: Tensor, mask: Tensor) -> Tensor:
+    """The inverse of :func:`padded`."""
+    return rows.flatten(0, 1).index_select(0, mask.flatten().nonzero().squeeze(1))
+
+
+def without_last(tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """The decoder's inputs: each sentence (end to end) without its last token."""
+    keep = torch.ones(len(tokens), dtype=torch.bool)
+    keep[lengths.cumsum(0) - 1] = False
+    return tokens[keep.to(tokens.device)], lengths - 1
+
+
+def without_first(tokens: Tensor, lengths: Tensor) -> Tensor:
+    """What the decoder predicts: each sentence (end to end) without its first token."""
+    keep = torch.ones(len(tokens), dtype=torch.bool)
+    keep[lengths.cumsum(0) - lengths] = False
+    return tokens[keep.to(tokens.device)]
+
+
+def nll(logits: Tensor, predicted: Tensor) -> Tensor:
+    """Negative log-likelihood of the target tokens (tokens,) under ``logits``: (tokens,)."""
+    return F.cross_entropy(logits, predicted, reduction="none")
+
+
+@torch.no_grad()
+def token_evidence(
+    model: Translator,
+    source: Tensor,
+    source_lengths: Tensor,
+    target: Tensor,
+    target_lengths: Tensor,
+) -> tuple[Output, Tensor]:
+    """The model's output, and β of every pair of source token and predicted token: (pairs,).
+
+    ``beta_ts = log p(y_t)`` where the context is ``W_c h_s``, that of source token ``s`` alone.
+    The vocabulary's logits are made for ``PAIRS_AT_ONCE`` pairs at a time.
+    """
+    encoded = model.encode(model.embedding(source), source_lengths)
+    inputs, lengths = without_last(target, target_lengths)
+    decoded, _ = model.decode(padded(inputs, lengths), encoded.state)
+    alpha = model.attend(decoded, encoded)
+    mask = token_mask(lengths, source.device)
+    context = alpha @ encoded.values
+    logits = model.predict(tokens_of(decoded, mask), tokens_of(context, mask))
+
+    pair_mask = mask[:, :, None] & encoded.mask[:, None, :]
+    sentence, step, token = pair_mask.nonzero(as_tuple=True)
+    predicted = padded(without_first(target, target_lengths), lengths)[sentence, step]
+    # W_f [d; c] is a part of d and a part of c: each is made once a token, not once a pair
+    weight_d, weight_c = model.combine.weight.chunk(2, dim=1)
+    from_decoded, from_values = decoded @ weight_d.T, encoded.values @ weight_c.T
+    beta = decoded.new_empty(len(predicted))
+    for start in range(0, len(beta), PAIRS_AT_ONCE):
+        at = slice(start, start + PAIRS_AT_ONCE)
+        i = sentence[at]
+        combined = F.relu(from_decoded[i, step[at]] + from_values[i, token[at]])
+        beta[at] = -nll(model.output(combined), predicted[at])
+    return Output(alpha[pair_mask], logits), beta
+
+
+@torch.no_grad()
+def validate(model: Translator, pairs: Pairs, device: torch.device) -> tuple[float, float]:
+    """Mean negative log-likelihood of a target token, and token accuracy in percent.
+
+    Dropout is off meanwhile.
+    """
+    was_training = model.training
+    model.eval()
+    loss = correct = count = 0.0
+    for _, batch in batches_of_like_length(pairs, EVAL_TOKENS):
+        source, source_lengths, target, target_lengths = to_tensors(batch, device)
+        logits = model(source, source_lengths, target, target_lengths).logits
+        predicted = without_first(target, target_lengths)
+        loss += nll(logits, predicted).sum().item()
+        correct += (logits.argmax(dim=1) == predicted).sum().item()
+        count += len(predicted)
+    model.train(was_training)
+    return loss / count, 100 * correct / count
+
+
+CONFIG_FIELDS = {"h_dim": int, "dropout": float, "n_layers": int, "b_size": int}
+
+
+def load_config(path: Path) -> dict:
+    """Sizes of the model, dropout, and the batch size: ``configs/model.json``."""
+    return load_model_config(path, CONFIG_FIELDS)
+
+
+def build(config: dict, vocab_size: int, uniform: bool) -> Translator:
+    return Translator(vocab_size, config["h_dim"], config["n_layers"], config["dropout"], uniform)
