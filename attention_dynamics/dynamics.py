@@ -38,6 +38,8 @@ class RunNames:
         """
         names = sorted({name for name, _ in evaluated}, key=str.lower)
         by_lower = {name.lower(): name for name in names}
+        if len(by_lower) < len(names):
+            raise InputError(f"{where} has names that differ in case alone: {', '.join(names)}")
         comparisons = [n for n in names if n.lower().startswith("normal_")]
         for needed in ("normal_a", "uniform"):
             if needed not in by_lower:

@@ -46,7 +46,9 @@ def draw_dynamics(results: dict[tuple, dict[str, Any]], path: Path) -> None:
         )
         for key, (color, dashes) in LEVELS.items():
             if summary[key] is not None:
-                line = axis.axhline(summary[key], color=color, linestyle=dashes, label=NOTATION[key])
+                line = axis.axhline(
+                    summary[key], color=color, linestyle=dashes, label=NOTATION[key]
+                )
                 handles.append(line)
         axis.set_xscale("symlog", linthresh=max(1, iterations[1] if len(iterations) > 1 else 1))
         axis.xaxis.set_major_formatter(ScalarFormatter())

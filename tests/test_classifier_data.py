@@ -11,6 +11,7 @@ from conftest import load_script
 from torchtext.vocab import Vocab
 
 from attention_dynamics.cli import InputError
+from attention_dynamics.ragged import training_rows
 
 data = load_script("classification", "data")
 
@@ -294,12 +295,16 @@ def numbers_of(sentences, dataset):
     return numbers
 
 
+def training_batch(sentences, batch_size, seed, step):
+    return sentences.take(training_rows(len(sentences), batch_size, seed, step))
+
+
 @pytest.mark.parametrize("batch_size", [1, 8, 52, 53, 54, 120])
 def test_every_epoch_visits_each_sentence_once(batch_size, dataset):
     steps = -(-53 * 4 // batch_size)
     stream = []
     for step in range(steps):
-        batch = data.training_batch(dataset.train, batch_size, 20, step)
+        batch = training_batch(dataset.train, batch_size, 20, step)
         assert len(batch) == batch_size
         stream += numbers_of(batch, dataset)
     epochs = [stream[start : start + 53] for start in range(0, 53 * 4, 53)]
@@ -309,14 +314,14 @@ def test_every_epoch_visits_each_sentence_once(batch_size, dataset):
 
 
 def test_a_batch_depends_on_seed_and_step_alone(dataset):
-    first = [numbers_of(data.training_batch(dataset.train, 8, 20, s), dataset) for s in range(20)]
+    first = [numbers_of(training_batch(dataset.train, 8, 20, s), dataset) for s in range(20)]
     np.random.default_rng(0).random(5)
     np.random.seed(3)  # noqa: NPY002  (the global generators have no say)
     torch.manual_seed(3)
     for step in (19, 3, 7, 0, 6):
-        again = numbers_of(data.training_batch(dataset.train, 8, 20, step), dataset)
+        again = numbers_of(training_batch(dataset.train, 8, 20, step), dataset)
         assert again == first[step]
-    other = [numbers_of(data.training_batch(dataset.train, 8, 13, s), dataset) for s in range(20)]
+    other = [numbers_of(training_batch(dataset.train, 8, 13, s), dataset) for s in range(20)]
     assert all(ours != theirs for ours, theirs in zip(first, other))
 
 

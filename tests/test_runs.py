@@ -43,7 +43,7 @@ def test_folders_and_checkpoints_are_called_as_published(uniform, tmp_path):
 def test_published_steps_of_classification():
     custom = [0, 10, 50, 100, 150, 200, 250]
     expected = [0, 10, 50, 100, 150, 200, *range(250, 4000, 250)]
-    assert saved_steps(4000, 250, custom) == expected
+    assert saved_steps(4000, 250, custom, end_is_last=True) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ def test_published_steps_of_classification():
     ],
 )
 def test_saved_steps(steps, save_every, custom, expected):
-    assert saved_steps(steps, save_every, custom) == expected
+    assert saved_steps(steps, save_every, custom, end_is_last=True) == expected
 
 
 def test_custom_saves_past_the_last_step_are_all_named():
     with pytest.raises(InputError, match=r"10,12.*9"):
-        saved_steps(10, 5, [3, 10, 12])
+        saved_steps(10, 5, [3, 10, 12], end_is_last=True)
 
 
 # configs/model.json
@@ -227,7 +227,7 @@ class Killed(BaseException):
 
 def train(folder, steps, save_every=5, custom=(), settings=SETTINGS, kill_at=None):
     """Train to the end, or until ``kill_at`` updates are made; gives the step it started from."""
-    saves = saved_steps(steps, save_every, custom)
+    saves = saved_steps(steps, save_every, custom, end_is_last=True)
     progress = Progress(folder, settings, steps, saves)
     start = progress.step
     if start == steps:
@@ -403,7 +403,7 @@ def test_a_run_of_other_settings_is_refused_and_left_alone(key, tmp_path):
     if key in SETTINGS:
         fewer = {k: v for k, v in SETTINGS.items() if k != key}
         with pytest.raises(InputError, match=f"other settings.*{key}"):
-            Progress(folder, fewer, 20, saved_steps(20, 5, []))
+            Progress(folder, fewer, 20, saved_steps(20, 5, [], end_is_last=True))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
