@@ -27,7 +27,7 @@ def ranks_in_top5(v: np.ndarray, positions: np.ndarray, offsets: np.ndarray) -> 
     """
     lengths = np.diff(offsets)
     greater = v > np.repeat(v[positions], lengths)
-    allowed = (lengths + 19) // 20  # ceil(0.05 n) in whole numbers: 0.05 * 140 is above 7
+    allowed = (lengths + 19) // 20  # ceil(0.05 n), in whole numbers
     return np.add.reduceat(greater, offsets[:-1], dtype=np.int32) < allowed
 
 

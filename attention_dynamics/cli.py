@@ -12,13 +12,22 @@ class InputError(Exception):
     """What the user gave cannot be used. The message is one line and says what to do."""
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the defaults of flags that have one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        if action.default is None or action.default is False or action.default == []:
+            return action.help or ""
+        return super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that shows defaults in ``--help`` and answers an error with one line."""
 
     def __init__(self, description: str):
         super().__init__(
             description=description,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_HelpFormatter,
             allow_abbrev=False,
         )
 
@@ -32,7 +41,8 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except InputError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        message = " ".join(str(error).split())
+        print(f"{name}: {message}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(
@@ -52,6 +62,13 @@ def natural(text: str) -> int:
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def seed(text: str) -> int:
+    value = natural(text)
+    if value >= 2**32:  # numpy's limit
+        raise argparse.ArgumentTypeError(f"{text} is too large: seeds are below 2**32")
     return value
 
 
@@ -76,7 +93,7 @@ def steps(text: str) -> list[int]:
 
 
 # argparse names the type in its messages: "invalid positive_int value" tells a user nothing.
-positive_int.__name__ = natural.__name__ = "whole number"
+positive_int.__name__ = natural.__name__ = seed.__name__ = "whole number"
 positive_float.__name__ = "number"
 
 
@@ -144,18 +161,20 @@ def find_device(name: str | None):
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
-        raise InputError(f"--device {name}: there is no such device here; try cpu") from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise InputError(f"--device {name}: there is no such device here; try cpu")
     return device
 
 
-def seed_everything(seed: int) -> None:
+def seed_everything(value: int) -> None:
     """Seed Python, numpy and torch (on every device)."""
     import numpy as np
     import torch
 
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002  (for libraries that draw from the global generator)
-    torch.manual_seed(seed)
+    random.seed(value)
+    np.random.seed(value)  # noqa: NPY002  (for libraries that draw from the global generator)
+    torch.manual_seed(value)
 
 
 def progress_bar(iterable, **options):

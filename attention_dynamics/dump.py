@@ -76,7 +76,9 @@ def evaluate_missing(
     int, how many were evaluated now
     """
     sentences = [np.ascontiguousarray(column) for column in header["sentences"].values()]
-    context = storage.digest("\n".join(header["vocab"]).encode(), *map(bytes, sentences))
+    context = storage.digest(
+        "\n".join(header["vocab"]).encode(errors="surrogatepass"), *map(bytes, sentences)
+    )
     fingerprints = {
         (entry.name, entry.iteration): storage.digest(
             file, f"{context} {entry.calculate_grad}".encode()
@@ -105,6 +107,9 @@ def evaluate_missing(
     for entry, file in cli.progress_bar(todo, unit="checkpoint"):
         key = (entry.name, entry.iteration)
         part = {"fingerprint": fingerprints[key], **evaluate(entry, file)}
+        for column in COLUMNS:
+            if part[column] is not None and not np.isfinite(part[column]).all():
+                raise InputError(f"{file} gives a {column} that is not a number: train it again")
         storage.save_pickle(part, files[key])
 
     dump = {**header, "metas": {}, "checkpoints": fingerprints}

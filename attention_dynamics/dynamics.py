@@ -38,6 +38,8 @@ class RunNames:
         """
         names = sorted({name for name, _ in evaluated}, key=str.lower)
         by_lower = {name.lower(): name for name in names}
+        if len(by_lower) < len(names):
+            raise InputError(f"{where} has names that differ in case alone: {', '.join(names)}")
         comparisons = [n for n in names if n.lower().startswith("normal_")]
         for needed in ("normal_a", "uniform"):
             if needed not in by_lower:
@@ -147,7 +149,8 @@ def first_exceeding(
     return None
 
 
-COLUMNS = {
+# The results in the paper's notation.
+NOTATION = {
     "agr_unif": "A(α, βᵘᶠ)",
     "agr_px": "A(βᵘᶠ, βᵖˣ)",
     "agr_grad": "A(Δ, βᵘᶠ)",
@@ -162,22 +165,33 @@ COLUMNS = {
 
 
 def format_table(results: dict[tuple, dict[str, Any]]) -> str:
-    """The results as a table to read: one row for each dataset, metric, split and performance."""
-    header = ["dataset", "metric", "split", "performance", *COLUMNS.values()]
-    rows = [header]
-    for (dataset, metric, split, performance), summary in results.items():
-        decimals = 1 if summary["best_perf"] > 1 else 3  # percent or fraction
-        row = [dataset, metric, split, performance]
-        for key in COLUMNS:
+    """The results as a table to read: a row for each dataset, metric and performance key.
+
+    Two heads, ``A`` and ``ξ``, stand above the pairs that they apply to, as in the paper.
+    """
+    names = ["dataset", "metric", "performance"]
+    pairs = [notation[2:-1] if "(" in notation else notation for notation in NOTATION.values()]
+    rows = [[*names, *pairs]]
+    for (dataset, metric, _, performance), summary in results.items():
+        row = [dataset, metric, performance]
+        for key in NOTATION:
             value = summary[key]
+            percent = summary["best_perf"] > 1 and (key.startswith("xi_") or key == "best_perf")
             if value is None:
                 row.append("never" if key.startswith("xi_") else "-")
             else:
-                agreement = key.startswith("agr_") or key == "baseline"
-                row.append(f"{value:.{3 if agreement else decimals}f}")
+                row.append(f"{value:.1f}" if percent else f"{value:.3f}")
         rows.append(row)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows]
-    return "\n".join(
-        [lines[0].rstrip(), "-" * len(lines[0]), *(line.rstrip() for line in lines[1:])]
-    )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if i < len(names) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths))
+        ]
+        lines.append("  ".join(cells))
+    ends = [sum(widths[: i + 1]) + 2 * i for i in range(len(widths))]  # of each column
+    left, middle = ends[len(names) - 1] + 2, ends[len(names) + 4] + 2
+    heads = " " * left + "A".center(middle - 2 - left, "-")
+    heads += "  " + "ξ".center(ends[-1] - middle, "-")
+    return "\n".join([heads, lines[0], "-" * len(lines[0]), *lines[1:]])

@@ -23,8 +23,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 # A segment more costs about as much as this many padded tokens (measured on two CPU cores).
 SEGMENT_COST = 100
-# sigmoid(-1e4) is exactly 0 in float32 and float64.
-SHUT_GATE = -1e4
+# Its sigmoid is exactly 0, whatever the inputs add to it.
+SHUT_GATE = -1e30
 
 
 def segment_starts(lengths: np.ndarray, segment_cost: int = SEGMENT_COST) -> list[int]:

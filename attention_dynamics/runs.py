@@ -1,5 +1,6 @@
 """Names: a run's folder, its checkpoints, what an evaluation reads; and going on with a run."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,10 @@ def load_evaluated(path: Path, grad_by_default: bool) -> list[Evaluated]:
                 raise InputError(f'{path}, entry {number}: "{key}" is missing')
             if key not in types:
                 raise InputError(f'{path}, entry {number}: "{key}" is unknown')
-            if type(entry[key]) is not types[key] or (key == "iteration" and entry[key] < 0):
+            wrong = type(entry[key]) is not types[key]
+            wrong = wrong or (key == "iteration" and entry[key] < 0)
+            # a part of a file's name
+            if wrong or (key == "name" and not re.fullmatch(r"[\w.+-]+", entry[key])):
                 raise InputError(f'{path}, entry {number}: "{key}" is {entry[key]!r}')
         evaluated.append(Evaluated(**entry))
     seen = set()
@@ -166,6 +170,20 @@ def saved_steps(
     )
 
 
+STATE_TYPES = {
+    "settings": dict,
+    "step": int,
+    "name": int | None,
+    "best": bool,
+    "saved": list,
+    "history": list,
+    "weights": dict,
+    "optimizer": dict,
+    "rng": object,
+    "threads": int,
+}
+
+
 class Progress:
     """How far a training run has come, and how it goes on: ``resume.pt`` in its folder.
 
@@ -198,7 +216,9 @@ class Progress:
             return
         again = f"delete {folder} to train again"
         state = storage.load_torch(self.path, again)
-        if not isinstance(state, dict) or not {"settings", "step", "weights"} <= state.keys():
+        if not isinstance(state, dict) or not all(
+            isinstance(state.get(key), kind) for key, kind in STATE_TYPES.items()
+        ):
             raise InputError(f"{self.path} is damaged: {again}")
         for key in {**settings, **state["settings"]}:
             old, new = state["settings"].get(key), settings.get(key)
@@ -219,7 +239,7 @@ class Progress:
             print(f"{checkpoint_path(folder, unsaved[0])} is not there: from step 0 again")
         else:
             self.state = state
-            self._write_results(only_missing=True)
+            self._write_results()
 
     @property
     def step(self) -> int:
@@ -269,13 +289,16 @@ class Progress:
         """
         import torch
 
+        history = self.history
+        if not history or history[-1]["step"] < step:  # else a run that ended here goes on
+            history = [*history, {"step": step} | row]
         self.state = {
             "settings": self.settings,
             "step": step,
             "name": name,
             "best": best,
             "saved": sorted({*self.saved, step} if name == step else self.saved),
-            "history": [*(old for old in self.history if old["step"] < step), {"step": step} | row],
+            "history": history,
             "weights": model.state_dict(),
             "optimizer": optimizer.state_dict(),
             "rng": torch.get_rng_state(),
@@ -286,20 +309,16 @@ class Progress:
         storage.save_torch(self.state, self.path)
         self._write_results()
 
-    def _write_results(self, only_missing: bool = False) -> None:
-        """Write what follows from ``resume.pt``; or of it what a kill left unwritten."""
+    def _write_results(self) -> None:
+        """Write what follows from ``resume.pt``."""
         lines = [",".join(self.history[0])]
         lines += [
             ",".join("" if value is None else f"{value:.6g}" for value in row.values())
             for row in self.history
         ]
-        history, text = self.folder / "history.csv", "\n".join(lines) + "\n"
-        if not (only_missing and history.exists() and history.read_text() == text):
-            storage.save_text(text, history)
+        storage.save_text("\n".join(lines) + "\n", self.folder / "history.csv")
         weights = {name: tensor.cpu() for name, tensor in self.state["weights"].items()}
         if self.state["name"] is not None:
-            checkpoint = checkpoint_path(self.folder, self.state["name"])
-            if not (only_missing and checkpoint.exists()):
-                storage.save_torch(weights, checkpoint)
-        if self.state.get("best"):
+            storage.save_torch(weights, checkpoint_path(self.folder, self.state["name"]))
+        if self.state["best"]:
             storage.save_torch(weights, self.folder / "model")

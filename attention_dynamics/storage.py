@@ -7,9 +7,14 @@ import io
 import json
 import os
 import pickle
+import re
+import warnings
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from attention_dynamics.cli import InputError
 
@@ -30,11 +35,7 @@ def write_whole(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"{path} is being written by another process") from None
+        with _open_alone(temporary, path) as file:
             file.truncate(0)  # what a killed process may have left
             try:
                 yield file
@@ -48,9 +49,26 @@ def write_whole(path: Path) -> Iterator[BinaryIO]:
         raise InputError(f"{path} could not be written: {error.strerror or error}") from error
 
 
+def _open_alone(temporary: Path, path: Path) -> BinaryIO:
+    """Open ``temporary`` for appending, and lock it against other processes."""
+    while True:
+        file = open(temporary, "ab")  # noqa: SIM115  (the caller closes it)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # between the two, another process may have finished and renamed this very file
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(temporary)):
+                return file
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            file.close()
+            raise InputError(f"{path} is being written by another process") from None
+        file.close()
+
+
 def save_json(value: Any, path: Path) -> None:
     with write_whole(path) as file:
-        file.write(json.dumps(value, ensure_ascii=False).encode())
+        file.write(json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass"))
 
 
 def save_pickle(value: Any, path: Path) -> None:
@@ -120,7 +138,9 @@ def load_torch(path: Path, make: str) -> Any:
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is odd in a file the error says enough
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {make}") from None
     except Exception:
@@ -128,21 +148,64 @@ def load_torch(path: Path, make: str) -> Any:
         raise InputError(f"{path} is damaged or not a checkpoint: {make}") from None
 
 
+class _Dtype:
+    """Stands for ``numpy.dtype`` in a pickle: numbers, booleans and strings of fixed size.
+
+    numpy's own can be talked into a dtype of Python objects, whose addresses the file would give.
+    """
+
+    def __init__(self, code: str, align: bool = False, copy: bool = False):
+        if not re.fullmatch(r"[biufcSUV?]\d*", code):
+            raise pickle.UnpicklingError(f"it has an array of {code!r}")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: tuple) -> None:
+        _, byte_order, subdtype, names, fields, *_ = state
+        if subdtype is not None or names is not None or fields is not None:
+            raise pickle.UnpicklingError("it has an array with fields")
+        self.dtype = self.dtype.newbyteorder(byte_order)
+
+
+class _Array(np.ndarray):
+    """An array that older protocols make empty and then fill."""
+
+    def __setstate__(self, state: tuple) -> None:
+        version, shape, dtype, fortran_order, content = state
+        super().__setstate__((version, shape, dtype.dtype, fortran_order, bytes(content)))
+
+
+_ADMITTED = {
+    ("numpy", "dtype"): _Dtype,
+    ("numpy", "ndarray"): "ndarray",  # an argument of _reconstruct; not to be called
+    ("numpy._core.multiarray", "_reconstruct"): lambda *_: _Array((0,), dtype=np.uint8),
+    ("numpy._core.multiarray", "scalar"): lambda dtype, content: np.frombuffer(
+        content, dtype.dtype, count=1
+    )[0],
+    ("numpy._core.numeric", "_frombuffer"): lambda content, dtype, shape, order: np.frombuffer(
+        content, dtype.dtype
+    ).reshape(shape, order=order),
+    ("collections", "OrderedDict"): OrderedDict,
+}
+
+
 class _PlainUnpickler(pickle.Unpickler):
     """Admits numpy arrays and plain containers; a pickle can otherwise call any function."""
 
     def find_class(self, module: str, name: str) -> Any:
         module = module.replace("numpy.core.", "numpy._core.")  # numpy 1 wrote the older name
-        if (module, name) not in (
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "scalar"),
-            ("numpy._core.numeric", "_frombuffer"),
-            ("collections", "OrderedDict"),
-        ):
+        if (module, name) not in _ADMITTED:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return super().find_class(module, name)
+        return _ADMITTED[module, name]
+
+
+def _with_plain_arrays(value: Any) -> Any:
+    """``value`` with every :class:`_Array` in its containers as numpy's own array."""
+    if isinstance(value, dict):
+        pairs = ((_with_plain_arrays(k), _with_plain_arrays(v)) for k, v in value.items())
+        return type(value)(pairs)
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_with_plain_arrays, value))
+    return value.view(np.ndarray) if isinstance(value, _Array) else value
 
 
 def load_pickle(path: Path, make: str) -> Any:
@@ -160,11 +223,12 @@ def load_pickle(path: Path, make: str) -> Any:
     """
     try:
         with open(path, "rb") as file:
-            return _PlainUnpickler(file).load()
+            return _with_plain_arrays(_PlainUnpickler(file).load())
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {make}") from None
     except Exception as error:  # damaged bytes raise almost any type
-        raise InputError(f"{path} is not a pickle of plain arrays ({error}): {make}") from None
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is not a pickle of plain arrays ({reason}): {make}") from None
 
 
 def digest(*parts: Path | bytes) -> str:

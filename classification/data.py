@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -74,22 +75,41 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
     test_words, test_labels = _read_pairs(raw_test, len(words), test_path, make)
 
     counts = np.bincount(train_words.values, minlength=len(words))
-    kept_anyway = set()
-    w2v_path = data_dir / "w2v.pkl"
-    if w2v_path.exists():
-        kept_anyway = set(storage.load_pickle(w2v_path, "remove it or fetch it anew"))
-    kept = [i for i in range(len(words)) if counts[i] >= MIN_COUNT or words[i] in kept_anyway]
+    kept_anyway = _words_with_vectors(data_dir / "w2v.pkl")
+    kept = [
+        i
+        for i, word in enumerate(words)
+        if (counts[i] >= MIN_COUNT or word in kept_anyway) and word not in SPECIALS
+    ]
     kept.sort(key=lambda i: (-counts[i], words[i]))
     token_of_word = np.full(len(words), UNK)
     token_of_word[kept] = np.arange(len(kept)) + len(SPECIALS)
+    for token, special in enumerate(SPECIALS):
+        if special in words:
+            token_of_word[words.index(special)] = token
 
     return Dataset(
         name=name,
         vocab=SPECIALS + [words[i] for i in kept],
         train=Sentences(_encode(train_words, token_of_word), train_labels),
         test=Sentences(_encode(test_words, token_of_word), test_labels),
-        digest=storage.digest(train_path, test_path, "\n".join(sorted(kept_anyway)).encode()),
+        digest=storage.digest(
+            train_path,
+            test_path,
+            "\n".join(sorted(kept_anyway)).encode(errors="surrogatepass"),
+        ),
     )
+
+
+def _words_with_vectors(path: Path) -> set[str]:
+    """The words of ``w2v.pkl``, a dict of vectors; none where there is no such file."""
+    if not path.exists():
+        return set()
+    make = "remove it, or fetch the authors' data anew"
+    vectors = storage.load_pickle(path, make)
+    if not isinstance(vectors, dict) or not all(isinstance(word, str) for word in vectors):
+        raise InputError(f"{path} is not a dict of words: {make}")
+    return set(vectors)
 
 
 def _read_pairs(raw: dict, vocab_size: int, path: Path, make: str) -> tuple[Ragged, np.ndarray]:
@@ -100,14 +120,15 @@ def _read_pairs(raw: dict, vocab_size: int, path: Path, make: str) -> tuple[Ragg
     for number, pair in enumerate(pairs):
         if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], list)):
             raise InputError(f"{path}: XY[{number}] is not [[word index, ...], label]: {make}")
-        if pair[1] not in (0, 1):
+        if type(pair[1]) is not int or pair[1] not in (0, 1):
             raise InputError(f"{path}: XY[{number}] has the label {pair[1]!r}, not 0 or 1: {make}")
-    try:
-        words = Ragged.from_rows([pair[0] for pair in pairs])
-    except (ValueError, TypeError, OverflowError):
-        words = None
-    if words is None or (len(words.values) and words.values.dtype.kind != "i"):
+    rows = [pair[0] for pair in pairs]
+    if set(map(type, chain.from_iterable(rows))) - {int}:
         raise InputError(f"{path} has a word index that is not a whole number: {make}")
+    try:
+        words = Ragged.from_rows(rows, dtype=np.int64)
+    except OverflowError:
+        raise InputError(f"{path} has a word index outside the vocabulary: {make}") from None
     outside = np.flatnonzero((words.values < 0) | (words.values >= vocab_size))
     if len(outside):
         number = np.searchsorted(words.offsets, outside[0], side="right") - 1
@@ -115,8 +136,7 @@ def _read_pairs(raw: dict, vocab_size: int, path: Path, make: str) -> tuple[Ragg
             f"{path}: XY[{number}] has the word index {words.values[outside[0]]}, outside the "
             f"vocabulary of {vocab_size}: {make}"
         )
-    labels = np.array([int(pair[1]) for pair in pairs])
-    return Ragged(words.values.astype(np.int64), words.offsets), labels
+    return words, np.array([pair[1] for pair in pairs])
 
 
 def _encode(words: Ragged, token_of_word: np.ndarray) -> Ragged:

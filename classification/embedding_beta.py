@@ -31,7 +31,7 @@ def parse_args():
         help="number of test sentences to validate on, at most",
     )
     parser.add_argument("--lr", type=cli.positive_float, default=0.0002, help="Adam's rate")
-    parser.add_argument("--seed", type=cli.natural, default=0, help="seed of the fit")
+    parser.add_argument("--seed", type=cli.seed, default=0, help="seed of the fit")
     cli.add_folders(parser, __file__, "data", "outputs")
     cli.add_device(parser)
     return parser.parse_args()

@@ -52,12 +52,11 @@ class Classifier(nn.Module):
         # one sentence a row, so that its tokens can be summed over
         mask = (torch.arange(int(lengths.max())) < lengths[:, None]).to(embedded.device)
         if self.uniform:
-            padded_alpha = mask / mask.sum(dim=1, keepdim=True)
+            padded_alpha = mask.to(embedded.dtype) / mask.sum(dim=1, keepdim=True)
         else:
             logits = self.attention(hidden).squeeze(1)
             padded_logits = logits.new_full(mask.shape, float("-inf")).masked_scatter(mask, logits)
             padded_alpha = padded_logits.softmax(dim=1)
-        padded_alpha = padded_alpha.to(embedded.dtype)
         padded_beta = beta.new_zeros(mask.shape).masked_scatter(mask, beta)
         score = (padded_alpha * padded_beta).sum(dim=1)
         return Output(padded_alpha[mask], beta, score)

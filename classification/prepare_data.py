@@ -129,7 +129,7 @@ def parse_args(argv: list[str] | None):
             f" {LARGE_SAMPLE:,} of {' and '.join(LARGE)}",
         )
     parser.add_argument(
-        "--seed", type=cli.natural, default=1, help="seed of samples, order, SNS split and toy data"
+        "--seed", type=cli.seed, default=1, help="seed of samples, order, SNS split and toy data"
     )
     cli.add_folders(parser, __file__, "data")
     args = parser.parse_args(argv)

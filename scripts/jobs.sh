@@ -1,12 +1,15 @@
 # Sourced by the scripts that run many stages; written for bash 3.2 and later.
 #
-#   choose_datasets "A B C" "$@"   sets DATASETS from the arguments (all of A B C when none)
+#   choose_datasets "A B C" "$@"   sets DATASETS from the arguments, all of A B C when none is
+#                                  named; toy can be named too
 #   job LABEL SCRIPT FLAGS …       adds a command
 #   run_jobs                       runs them, JOBS at once, or prints them with --dry-run
 #
 # JOBS        how many to run at once (1). The cores are shared out evenly among them.
 # PYTHON      the interpreter; by itself: the active environment's, else .venv's, else python3.
-# TOY         set by quickstart.sh, which runs the toy dataset with settings of its own.
+#
+#   in_task_folders "$@"           runs the script of the same name in each task's folder, or in the
+#                                  one that the arguments name
 
 set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -19,20 +22,23 @@ die() {
   exit 2
 }
 
+show_help() { # the comment that the script begins with
+  sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+  exit 0
+}
+
 choose_datasets() {
   local known=$1 name
   shift
   for name in "$@"; do
     case "$name" in
       --dry-run) DRY_RUN=1 ;;
-      -h | --help)
-        sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
-        exit 0
-        ;;
+      -h | --help) show_help ;;
       *)
-        case " $known " in
+        [ "$name" != SMS ] || name=SNS # the SMS Spam Collection
+        case " $known toy " in
           *" $name "*) DATASETS+=("$name") ;;
-          *) die "unknown dataset $name (known: $known)" ;;
+          *) die "unknown dataset $name (known: $known toy)" ;;
         esac
         ;;
     esac
@@ -60,7 +66,8 @@ run_job() { # one word: LABEL|SCRIPT FLAGS …
   local label=${1%%|*} command=${1#*|}
   if [ "$JOBS" -gt 1 ]; then
     # shellcheck disable=SC2086
-    { "$PYTHON" $command 2>&1 || echo "$command" >>"$FAILED"; } | sed "s#^#$label | #"
+    { "$PYTHON" $command 2>&1 || echo "$command" >>"$FAILED"; } |
+      while IFS= read -r line; do printf '%s | %s\n' "$label" "$line"; done
   else
     echo "+ python $command"
     # shellcheck disable=SC2086
@@ -94,4 +101,38 @@ run_jobs() {
     sed 's/^/  python /' "$FAILED" >&2
     exit 1
   fi
+}
+
+in_task_folders() {
+  local script folder folders="classification translation" arg failed=
+  local options=() names=()
+  script=$(basename "$0")
+  for arg in "$@"; do
+    case "$arg" in
+      classification | translation) folders=$arg ;;
+      --dry-run) options+=("$arg") ;;
+      -h | --help) show_help ;;
+      *)
+        [ "$arg" != SMS ] || arg=SNS
+        ls */configs/"$arg".json >/dev/null 2>&1 || die "unknown dataset $arg"
+        names+=("$arg")
+        ;;
+    esac
+  done
+  for folder in $folders; do
+    [ -x "$folder/$script" ] || continue
+    local here=()
+    for arg in ${names[@]+"${names[@]}"}; do
+      [ ! -e "$folder/configs/$arg.json" ] || here+=("$arg")
+    done
+    # datasets were named, and all are the other task's
+    [ ${#names[@]} -eq 0 ] || [ ${#here[@]} -gt 0 ] || continue
+    [ -z "${options[*]+x}" ] || echo "cd $folder"
+    "$folder/$script" ${options[@]+"${options[@]}"} ${here[@]+"${here[@]}"} || failed="$failed $folder/$script"
+    [ -z "${options[*]+x}" ] || echo "cd .."
+  done
+  [ -z "$failed" ] || {
+    echo "$script: failed:$failed" >&2
+    exit 1
+  }
 }

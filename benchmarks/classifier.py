@@ -1,0 +1,319 @@
+"""The classifier: sentences end to end and sorted into segments, against packed sequences.
+
+The plain way has the same weights, and pads a batch, packs it for ``nn.LSTM``, and pads the result
+again for the attention. Tokens are random (frequent words more often); lengths are real ones.
+"""
+
+import copy
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import lengths
+import measure
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+
+from attention_dynamics import runs
+from attention_dynamics.ragged import Ragged, offsets_of
+from attention_dynamics.recurrent import bilstm
+
+CLASSIFICATION = Path(__file__).resolve().parents[1] / "classification"
+sys.path.insert(0, str(CLASSIFICATION))
+from eval_dump import evaluate_checkpoint  # noqa: E402
+
+from data import BOS, EOS, SPECIALS, Sentences, to_tensors  # noqa: E402
+from model import Classifier, Output, build, load_config, nll  # noqa: E402
+
+CONFIG = load_config(CLASSIFICATION / "configs" / "model.json")
+LONGEST = 400  # words; longer reviews are left out in preparation
+
+
+def bilstm_long(quick: bool) -> measure.Result:
+    """Forward and backward of the LSTM alone, over reviews of which one is as long as allowed."""
+    longest = 1000 if quick else 2000
+    rng = np.random.default_rng(0)
+    drawn = lengths.draw("IMDB", CONFIG["b_size"], rng, longest)
+    drawn[0] = longest  # few batches have one; those are the ones that cost most
+    embed_dim, h_dim = CONFIG["embed_dim"], CONFIG["h_dim"]
+    torch.manual_seed(0)
+    lstm = torch.nn.LSTM(embed_dim, h_dim, bidirectional=True)
+    row_lengths = torch.from_numpy(drawn)
+    inputs = torch.randn(int(drawn.sum()), embed_dim, requires_grad=True)
+    gradient = torch.randn(len(inputs), 2 * h_dim)
+
+    def ours() -> Tensor:
+        output, _ = bilstm(lstm, inputs, row_lengths)
+        return output
+
+    def plain() -> Tensor:
+        padded = pad_sequence(inputs.split(drawn.tolist()), batch_first=True)
+        packed = pack_padded_sequence(padded, row_lengths, batch_first=True, enforce_sorted=False)
+        output, _ = pad_packed_sequence(lstm(packed)[0], batch_first=True)
+        return output[torch.arange(longest) < row_lengths[:, None]]
+
+    results = {}
+
+    def forward_and_backward(way) -> None:
+        parameters = [inputs, *lstm.parameters()]
+        output = way()
+        gradients = torch.autograd.grad(output, parameters, gradient)
+        results[way] = [output.detach(), *gradients]
+
+    forward_and_backward(ours)  # to warm up; the plain way takes too long for that
+    ours_time = statistics.median(
+        measure.seconds(forward_and_backward, ours) for _ in range(5 if quick else 9)
+    )
+    plain_time = measure.seconds(forward_and_backward, plain)
+    flop = 3 * len(inputs) * measure.lstm_flop(embed_dim, h_dim)
+    rate, notes = share_of_gemm_rate(flop / ours_time)
+    return measure.Result(
+        work=f"BiLSTM forward and backward, {len(drawn)} reviews of up to {longest:,} tokens "
+        f"({len(inputs):,} together)",
+        ours=ours_time,
+        plain=plain_time,
+        gemm_share=rate,
+        difference={
+            "output": measure.largest_difference(results[ours][0], results[plain][0]),
+            "gradient of inputs": measure.largest_difference(results[ours][1], results[plain][1]),
+            "gradient of weights": max(
+                measure.largest_difference(a, b)
+                for a, b in zip(results[ours][2:], results[plain][2:])
+            ),
+        },
+        notes=notes,
+    )
+
+
+def step(quick: bool) -> measure.Result:
+    return training_steps("IMDB", repeats=5 if quick else 20)
+
+
+def step_short(quick: bool) -> measure.Result:
+    return training_steps("SNS", repeats=30 if quick else 100)
+
+
+def training_steps(dataset: str, repeats: int) -> measure.Result:
+    """A whole step: forward, backward, Adam. Each on a batch of its own, as in training.
+
+    The plain way has Adam as ``torch.optim.Adam(model.parameters())`` gives it.
+    """
+    rng = np.random.default_rng(0)
+    batches = [random_sentences(dataset, CONFIG["b_size"], rng) for _ in range(repeats + 1)]
+    torch.manual_seed(0)
+    ours = build(CONFIG, lengths.VOCAB_SIZE[dataset], uniform=False)
+    plain = copy.deepcopy(ours)
+    difference = differences(ours, plain, batches[0])
+    ours_adam = torch.optim.Adam(ours.parameters(), fused=True)
+    plain_adam = torch.optim.Adam(plain.parameters())
+
+    def ours_step(batch: Sentences) -> None:
+        tokens, row_lengths, labels = to_tensors(batch)
+        loss = nll(ours(tokens, row_lengths).score, labels).mean()
+        ours_adam.zero_grad()
+        loss.backward()
+        ours_adam.step()
+
+    def plain_step(batch: Sentences) -> None:
+        tokens, row_lengths, labels = padded_tensors(batch)
+        loss = nll(plain_forward(plain, plain.embedding(tokens), row_lengths).score, labels).mean()
+        plain_adam.zero_grad()
+        loss.backward()
+        plain_adam.step()
+
+    ours_times, plain_times = measure.alternate(ours_step, plain_step, batches)
+    flop = [3 * batch.tokens.offsets[-1] * forward_flop() for batch in batches[1:]]
+    share, notes = share_of_gemm_rate(measure.flop_rate(flop, ours_times))
+    tokens = statistics.mean(batch.tokens.offsets[-1] for batch in batches)
+    return measure.Result(
+        work=f"a training step, {CONFIG['b_size']} sentences of {dataset} lengths ({tokens:,.0f} "
+        f"tokens on average), vocabulary {lengths.VOCAB_SIZE[dataset]:,}",
+        ours=statistics.median(ours_times),
+        plain=statistics.median(plain_times),
+        gemm_share=share,
+        difference=difference,
+        notes=notes,
+    )
+
+
+def dump(quick: bool) -> measure.Result:
+    """Alpha, beta and Delta of one checkpoint.
+
+    The plain way takes the sentences in the order of the file, a training batch's number at a
+    time, and back-propagates to a multiplier of each embedding. Useful arithmetic is the forward
+    pass, and the gradient of inputs and states: that of the weights is not needed.
+    """
+    rng = np.random.default_rng(0)
+    repeats = 1 if quick else 3
+    sentences = random_sentences("IMDB", 192 if quick else 512, rng)
+    in_test = np.arange(len(sentences)) % 2 == 0
+    torch.manual_seed(0)
+    model = build(CONFIG, lengths.VOCAB_SIZE["IMDB"], uniform=False).requires_grad_(False)
+    found = {}
+
+    def ours(data: Sentences) -> None:
+        found["ours"] = evaluate_checkpoint(model, data, in_test[: len(data)], True, None)
+
+    def plain(data: Sentences) -> None:
+        found["plain"] = plain_dump(model, data)
+
+    inputs = [sentences.first(32), *[sentences] * repeats]
+    ours_times, plain_times = measure.alternate(ours, plain, inputs)
+    flop = 2 * sentences.tokens.offsets[-1] * forward_flop()
+    share, notes = share_of_gemm_rate(flop / statistics.median(ours_times))
+    return measure.Result(
+        work=f"alpha, beta and Delta of a checkpoint, {len(sentences):,} sentences of IMDB lengths "
+        f"({sentences.tokens.offsets[-1]:,} tokens)",
+        ours=statistics.median(ours_times),
+        plain=statistics.median(plain_times),
+        gemm_share=share,
+        difference={
+            name: measure.largest_difference(found["ours"][name], found["plain"][name])
+            for name in ("alpha", "beta", "grad")
+        },
+        notes=notes,
+    )
+
+
+def jobs(quick: bool) -> measure.Result:
+    """Two runs of ``train_classifier.py`` side by side, one thread each (as ``JOBS=2`` has it),
+    against one after the other with all threads.
+
+    Time is counted from the first step to the last, ``model0`` to the last checkpoint, in which
+    the import of torch (some seconds a run) has no part.
+    """
+    steps = 100 if quick else 600
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        write_dataset(Path(folder), random_sentences("SNS", 1024, rng))
+
+        def start(seed: int, threads: int, models: str) -> tuple[subprocess.Popen, Path]:
+            command = [sys.executable, CLASSIFICATION / "train_classifier.py"]
+            command += ["--dataset", "toy", "--seed", seed, "--steps", steps, "--device", "cpu"]
+            command += ["--data_dir", folder, "--models_dir", Path(folder, models)]
+            command += ["--save_every", steps, "--test_set_size", 32]
+            environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+            process = subprocess.Popen(
+                list(map(str, command)), env=environment, stdout=subprocess.DEVNULL
+            )
+            return process, runs.run_folder(Path(folder, models), "toy", CONFIG, seed, False)
+
+        def finish(started: list[tuple[subprocess.Popen, Path]]) -> float:
+            """Seconds from the first of all steps to the last."""
+            for process, _ in started:
+                if process.wait() != 0:
+                    raise RuntimeError(f"{process.args} failed")
+            written = [
+                [runs.checkpoint_path(run, step).stat().st_mtime for step in (0, steps - 1)]
+                for _, run in started
+            ]
+            return max(last for _, last in written) - min(first for first, _ in written)
+
+        plain = sum(finish([start(seed, measure.THREADS, "one by one")]) for seed in (1, 2))
+        ours = finish([start(seed, 1, "side by side") for seed in (1, 2)])
+    return measure.Result(
+        work=f"two training runs of {steps} steps, SNS lengths, from the first step to the last",
+        ours=ours,
+        plain=plain,
+        children=True,
+    )
+
+
+def random_sentences(dataset: str, count: int, rng: np.random.Generator) -> Sentences:
+    """Sentences of real lengths, their words drawn with probability about 1 / rank."""
+    n_words = lengths.draw(dataset, count, rng, LONGEST)
+    offsets = offsets_of(n_words + 2)
+    n_special = len(SPECIALS)
+    vocab_size = lengths.VOCAB_SIZE[dataset]
+    rank = (vocab_size - n_special) ** rng.random(offsets[-1])
+    tokens = n_special - 1 + rank.astype(np.int64)
+    tokens[offsets[:-1]], tokens[offsets[1:] - 1] = BOS, EOS
+    return Sentences(Ragged(tokens, offsets), rng.integers(0, 2, count))
+
+
+def write_dataset(folder: Path, sentences: Sentences) -> None:
+    """Write the sentences as ``toy_train.json`` and ``toy_test.json``."""
+    n_words = int(sentences.tokens.values.max()) + 1
+    pairs = [
+        [row[1:-1].tolist(), int(label)] for row, label in zip(sentences.tokens, sentences.labels)
+    ]
+    content = {"vocab": [f"word{i}" for i in range(n_words)], "XY": pairs}
+    for split in ("train", "test"):
+        (folder / f"toy_{split}.json").write_text(json.dumps(content))
+
+
+def forward_flop() -> int:
+    """Flop of a token in a forward pass of the classifier."""
+    states = 2 * CONFIG["h_dim"]
+    return (
+        measure.lstm_flop(CONFIG["embed_dim"], CONFIG["h_dim"])
+        + measure.linear_flop(states, CONFIG["intermediate_dim"])
+        + measure.linear_flop(CONFIG["intermediate_dim"], 1)
+        + measure.linear_flop(states, 1)
+    )
+
+
+def share_of_gemm_rate(flop_rate: float) -> tuple[float, tuple[str, ...]]:
+    gemm_rate = measure.gemm_rate()
+    note = (
+        f"{torch.get_num_threads()} threads; useful {flop_rate / 1e9:.0f} Gflop/s, "
+        f"matrix multiplication {gemm_rate / 1e9:.0f} Gflop/s"
+    )
+    return flop_rate / gemm_rate, (note,)
+
+
+# The plain way.
+
+
+def padded_tensors(batch: Sentences) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens (batch, length) padded with 0, lengths (batch,), labels (batch,)."""
+    tokens = pad_sequence([torch.from_numpy(row) for row in batch.tokens], batch_first=True)
+    return tokens, torch.from_numpy(batch.tokens.lengths), torch.from_numpy(batch.labels)
+
+
+def plain_forward(model: Classifier, embedded: Tensor, row_lengths: Tensor) -> Output:
+    """The classifier from padded embeddings (batch, length, embed_dim); alpha, beta padded too."""
+    packed = pack_padded_sequence(embedded, row_lengths, batch_first=True, enforce_sorted=False)
+    hidden, _ = pad_packed_sequence(model.lstm(packed)[0], batch_first=True)
+    mask = torch.arange(embedded.shape[1]) < row_lengths[:, None]
+    logits = model.attention(hidden).squeeze(2).masked_fill(~mask, float("-inf"))
+    alpha = logits.softmax(dim=1)
+    beta = model.evidence(hidden).squeeze(2)
+    return Output(alpha, beta, (alpha * beta).sum(dim=1))
+
+
+def plain_dump(model: Classifier, sentences: Sentences) -> dict[str, np.ndarray]:
+    columns = {"alpha": [], "beta": [], "grad": []}
+    for start in range(0, len(sentences), CONFIG["b_size"]):
+        rows = np.arange(start, min(start + CONFIG["b_size"], len(sentences)))
+        tokens, row_lengths, labels = padded_tensors(sentences.take(rows))
+        multipliers = torch.ones(*tokens.shape, 1, requires_grad=True)
+        output = plain_forward(model, model.embedding(tokens) * multipliers, row_lengths)
+        (gradient,) = torch.autograd.grad(nll(output.score, labels).sum(), multipliers)
+        mask = torch.arange(tokens.shape[1]) < row_lengths[:, None]
+        found = {"alpha": output.alpha, "beta": output.beta, "grad": -gradient.squeeze(2)}
+        for name, values in found.items():
+            columns[name].append(values.detach()[mask].numpy())
+    return {name: np.concatenate(parts) for name, parts in columns.items()}
+
+
+def differences(ours: Classifier, plain: Classifier, batch: Sentences) -> dict[str, float]:
+    """Largest differences of the scores, and of the gradients of all weights."""
+    tokens, row_lengths, labels = to_tensors(batch)
+    score = ours(tokens, row_lengths).score
+    padded_tokens, _, _ = padded_tensors(batch)
+    plain_score = plain_forward(plain, plain.embedding(padded_tokens), row_lengths).score
+    gradients = [
+        torch.autograd.grad(nll(score, labels).mean(), list(model.parameters()))
+        for model, score in ((ours, score), (plain, plain_score))
+    ]
+    return {
+        "score": measure.largest_difference(score.detach(), plain_score.detach()),
+        "gradient": max(measure.largest_difference(a, b) for a, b in zip(*gradients)),
+    }

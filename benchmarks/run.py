@@ -1,0 +1,123 @@
+"""Measure how fast our way is beside the plain way, in one run on one machine.
+
+    python benchmarks/run.py bilstm_long
+    python benchmarks/run.py --list
+
+Prints a small table, and as the last line the same as JSON. Speed is stated as a ratio of times,
+and as the share of the machine's matrix-multiplication rate that useful arithmetic reaches (that
+of real tokens, not of padding). Everything is measured on the CPU, with two threads.
+"""
+
+import argparse
+import importlib
+import json
+import resource
+import sys
+from dataclasses import dataclass
+
+from attention_dynamics import cli
+from attention_dynamics.cli import InputError
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """``function`` of ``module`` measures it; the targets are for two CPU cores."""
+
+    module: str
+    function: str
+    what: str
+    ratio: float
+    gemm_share: float | None = None
+
+    def targets(self) -> str:
+        share = "" if self.gemm_share is None else f", gemm_share >= {self.gemm_share:.2f}"
+        return f"ratio >= {self.ratio:g}{share}"
+
+
+# A task's modules are imported for its own benchmarks alone: the other task has modules of the
+# same names.
+BENCHMARKS = {
+    "bilstm_long": Benchmark(
+        "classifier", "bilstm_long", "BiLSTM forward and backward, long reviews", 25, 0.40
+    ),
+    "classifier_step": Benchmark("classifier", "step", "a training step, IMDB lengths", 4),
+    "classifier_step_short": Benchmark(
+        "classifier", "step_short", "a training step, SNS lengths", 1.3
+    ),
+    "jobs": Benchmark("classifier", "jobs", "two training runs side by side", 1.4),
+    "classifier_dump": Benchmark("classifier", "dump", "alpha, beta, Delta of a checkpoint", 4),
+    "agreement_top5": Benchmark("agreement", "top5", "top-5% match with baseline", 20),
+    "agreement_kendall": Benchmark("agreement", "kendall", "Kendall's tau with baseline", 5),
+}
+
+
+def list_benchmarks() -> str:
+    return "\n".join(
+        f"{name:22} {benchmark.what:44} {benchmark.targets()}"
+        for name, benchmark in BENCHMARKS.items()
+    )
+
+
+def parse_args():
+    parser = cli.Parser("Measure our way and the plain way of one piece of work.")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"benchmarks and their targets on two cores:\n{list_benchmarks()}"
+    parser.add_argument("name", metavar="NAME", nargs="?", help="one of those below")
+    parser.add_argument(
+        "--quick", action="store_true", help="less work and fewer repetitions: 40 seconds at most"
+    )
+    parser.add_argument("--list", action="store_true", help="list the benchmarks and stop")
+    return parser.parse_args()
+
+
+def format_table(benchmark: Benchmark, result) -> str:
+    lines = [result.work]
+    if result.difference is not None:
+        found = ", ".join(f"{name} {value:.1e}" for name, value in result.difference.items())
+        lines.append(f"largest difference between the two ways: {found}")
+    lines += [
+        *result.notes,
+        f"{'':12} {'measured':>10} {'target':>8}",
+        f"{'our way':12} {result.ours:8.4g} s",
+        f"{'plain way':12} {result.plain:8.4g} s",
+        f"{'ratio':12} {result.ratio:10.4g} {benchmark.ratio:8.4g}",
+    ]
+    if result.gemm_share is not None:
+        target = "" if benchmark.gemm_share is None else f"{benchmark.gemm_share:.2f}"
+        lines.append(f"{'gemm_share':12} {result.gemm_share:10.3f} {target:>8}")
+    return "\n".join(lines)
+
+
+def peak_rss_mb(children: bool) -> float:
+    who = resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(who).ru_maxrss * unit / 2**20
+
+
+def main():
+    args = parse_args()
+    if args.list:
+        print(list_benchmarks())
+        return
+    if args.name not in BENCHMARKS:
+        wrong = "no benchmark named" if args.name is None else f"no benchmark {args.name!r}"
+        raise InputError(f"{wrong}: it is one of {', '.join(BENCHMARKS)}")
+    import measure
+    import torch
+
+    torch.set_num_threads(measure.THREADS)
+    benchmark = BENCHMARKS[args.name]
+    measured = getattr(importlib.import_module(benchmark.module), benchmark.function)
+    result = measured(args.quick)
+    print(format_table(benchmark, result))
+    line = {
+        "name": args.name,
+        "ratio": round(result.ratio, 3),
+        "gemm_share": None if result.gemm_share is None else round(result.gemm_share, 4),
+        "peak_rss_mb": round(peak_rss_mb(result.children), 1),
+    }
+    print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    cli.run(main)

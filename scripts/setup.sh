@@ -1,0 +1,39 @@
+# Sourced by quickstart.sh and run_tests.sh: makes .venv and installs requirements.txt, once.
+# PYTHON names the interpreter to make it with; by itself: the first of 3.12 and 3.11 that works.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+suitable_python() {
+  local candidate
+  for candidate in ${PYTHON:-python3 python3.12 python3.11 python}; do
+    if "$candidate" -c 'import sys, venv, ensurepip
+sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  cat >&2 <<END
+No Python 3.11 or 3.12 with the venv module was found (tried: ${PYTHON:-python3 python3.12 python3.11 python}).
+Install one (on Debian and Ubuntu: apt install python3 python3-venv) or name it: PYTHON=/path/to/python3.11 $0
+END
+  return 1
+}
+
+set_up() {
+  local wanted python
+  wanted=$(cat "$ROOT/requirements.txt" "$ROOT/pyproject.toml" | cksum)
+  if [ "$(cat "$ROOT/.venv/installed" 2>/dev/null)" != "$wanted $ROOT" ]; then
+    python=$(suitable_python) || exit 2
+    echo "Setting up .venv with $("$python" --version); this is done once."
+    if [ ! -x "$ROOT/.venv/bin/python" ] || ! "$ROOT/.venv/bin/python" -c 'import pip' 2>/dev/null; then
+      rm -rf "$ROOT/.venv" && "$python" -m venv "$ROOT/.venv" || exit 2
+    fi
+    (cd "$ROOT" && .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+      -r requirements.txt) || {
+      echo "The installation failed; see above. Run the same command again to go on." >&2
+      exit 2
+    }
+    echo "$wanted $ROOT" >"$ROOT/.venv/installed"
+  fi
+  export PYTHON="$ROOT/.venv/bin/python"
+}

@@ -1,0 +1,249 @@
+"""attention_dynamics/agreement.py, against DESIGN section 3 row by row, and against scipy."""
+
+import math
+import warnings
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from attention_dynamics.agreement import (
+    METRICS,
+    kendall_tau,
+    kendall_tau_shuffled,
+    mean_agreement,
+    row_argmax,
+    shuffled,
+    top5_match,
+    top5_match_shuffled,
+)
+
+LENGTHS = [1, 2, 3, 19, 20, 21, 40, 41, 60, 61, 139, 140, 141, 200]
+
+
+def allowed(n):
+    """ceil(0.05 n), without rounding."""
+    return math.ceil(Fraction(n, 20))
+
+
+def plain_top5_match(u, v):
+    """One row, word for word: DESIGN section 3."""
+    at = max(range(len(u)), key=lambda i: u[i])
+    greater = sum(1 for value in v if value > v[at])
+    return 1 if greater < allowed(len(v)) else 0
+
+
+def plain_kendall_tau(u, v):
+    """tau-b from its definition, over all pairs."""
+    concordance = u_pairs = v_pairs = 0
+    for i in range(len(u)):
+        for j in range(i):
+            du, dv = np.sign(u[i] - u[j]), np.sign(v[i] - v[j])
+            concordance += du * dv
+            u_pairs += du != 0
+            v_pairs += dv != 0
+    return concordance / math.sqrt(u_pairs * v_pairs) if u_pairs and v_pairs else math.nan
+
+
+def scipy_kendall_tau(u, v):
+    if len(u) < 2:
+        return math.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return kendalltau(u, v, variant="b").statistic
+
+
+def rows_of(flat, offsets):
+    return np.split(flat, offsets[1:-1])
+
+
+def random_rows(seed, lengths, kind, dtype):
+    """Two flat arrays of rows; ``kind`` says how many ties there are."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.permutation(lengths)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    total = offsets[-1]
+    if kind == "no ties":
+        u, v = rng.normal(size=total), rng.normal(size=total)
+    elif kind == "some ties":
+        u, v = rng.integers(0, 30, total), rng.integers(0, 15, total)
+    elif kind == "many ties":
+        u, v = rng.integers(0, 3, total), rng.integers(0, 2, total)
+    elif kind == "related":
+        u = rng.normal(size=total)
+        v = u + 0.3 * rng.normal(size=total)
+    elif kind == "attention":  # close values, of which float32 makes some equal
+        u, v = 1 / 7 + 1e-8 * rng.normal(size=total), 1 / 7 + 1e-8 * rng.normal(size=total)
+    return u.astype(dtype), v.astype(dtype), offsets
+
+
+KINDS = ["no ties", "some ties", "many ties", "related", "attention"]
+
+
+# Top-5% match
+
+
+def test_hand_worked_example():
+    # 21 entries: ceil(1.05) = 2, so one entry may be greater than the one where u is largest
+    v = np.zeros(21)
+    v[[4, 8, 9]] = 3, 2, 1
+    for at, expected in ((4, 1), (8, 1), (9, 0), (0, 0)):
+        u = np.zeros(21)
+        u[at] = 1
+        assert top5_match(u, v, np.array([0, 21])).tolist() == [expected]
+    # ties do not count as greater: of 20 equal entries each is in the top 5%
+    assert top5_match(np.arange(20.0), np.ones(20), np.array([0, 20])).tolist() == [1]
+    # rows of 1 always match; of 2 only where the largest of one is the largest of the other
+    u = np.array([0.3, 0.1, 0.9, 0.1, 0.9])
+    v = np.array([-5, 2.0, 1.0, 1.0, 2.0])
+    assert top5_match(u, v, np.array([0, 1, 3, 5])).tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("n", [1, 2, 19, 20, 21, 39, 40, 41, 60, 100, 120, 140, 141, 280, 400, 560])
+def test_ceil_of_5_percent_is_exact(n):
+    v = np.arange(n, dtype=float)
+    offsets = np.array([0, n])
+    matching = []
+    for greater in range(n):
+        u = np.zeros(n)
+        u[n - 1 - greater] = 1
+        matching.append(bool(top5_match(u, v, offsets)[0]))
+    assert matching == [greater < allowed(n) for greater in range(n)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", KINDS)
+def test_top5_match_is_the_plain_one_for_each_row(kind, dtype):
+    u, v, offsets = random_rows(0, LENGTHS * 15, kind, dtype)
+    expected = [plain_top5_match(*rows) for rows in zip(rows_of(u, offsets), rows_of(v, offsets))]
+    assert 0 < np.mean(expected) < 1
+    assert top5_match(u, v, offsets).tolist() == expected
+    assert METRICS["top 5% match"][0](u, v, offsets).tolist() == expected
+
+
+def test_row_argmax_is_the_first_of_equals():
+    u, _, offsets = random_rows(1, LENGTHS * 3, "many ties", np.float64)
+    expected = [start + np.argmax(row) for start, row in zip(offsets, rows_of(u, offsets))]
+    assert row_argmax(u, offsets).tolist() == expected
+
+
+# Kendall's tau
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", KINDS)
+def test_kendall_tau_is_scipys_for_each_row(kind, dtype):
+    u, v, offsets = random_rows(2, [*LENGTHS, 5, 7, 8] * 4, kind, dtype)
+    expected = [scipy_kendall_tau(*rows) for rows in zip(rows_of(u, offsets), rows_of(v, offsets))]
+    np.testing.assert_allclose(kendall_tau(u, v, offsets), expected, rtol=0, atol=1e-12)
+
+
+def test_kendall_tau_is_its_definition():
+    u, v, offsets = random_rows(3, list(range(1, 25)) * 2, "some ties", np.float64)
+    expected = [plain_kendall_tau(*rows) for rows in zip(rows_of(u, offsets), rows_of(v, offsets))]
+    np.testing.assert_allclose(kendall_tau(u, v, offsets), expected, rtol=0, atol=1e-12)
+
+
+def test_kendall_tau_worked_by_hand():
+    u = np.array([1.0, 2, 3, 4, 1, 1, 2])
+    v = np.array([1.0, 3, 2, 4, 5, 6, 7])
+    # row 1: 5 pairs in order, 1 not. Row 2: one pair tied in u, so 2 / sqrt(2 * 3)
+    np.testing.assert_allclose(kendall_tau(u, v, np.array([0, 4, 7])), [4 / 6, 2 / 6**0.5])
+
+
+def test_kendall_tau_is_nan_where_it_is_undefined():
+    u = np.array([1.0, 2, 2, 2, 2, 1, 2, 3, 5, 1, 2])
+    v = np.array([9.0, 1, 1, 1, 2, 4, 4, 4, 5, 2, 1])
+    #              n = 1 | both   | u   | v const | 1 | defined
+    offsets = np.array([0, 1, 3, 5, 8, 9, 11])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tau = kendall_tau(u, v, offsets)
+    assert np.isnan(tau).tolist() == [True] * 5 + [False]
+    assert tau[-1] == -1
+
+
+def test_kendall_tau_of_a_long_row():
+    u, v, offsets = random_rows(4, [3000, 1, 1200], "some ties", np.float32)
+    expected = [scipy_kendall_tau(*rows) for rows in zip(rows_of(u, offsets), rows_of(v, offsets))]
+    np.testing.assert_allclose(kendall_tau(u, v, offsets), expected, rtol=0, atol=1e-12)
+
+
+# Shuffled baselines
+
+
+def test_shuffled_keeps_each_rows_values_and_repeats_with_the_seed():
+    _, v, offsets = random_rows(5, LENGTHS * 20, "some ties", np.float64)
+    before = v.copy()
+    mixed = shuffled(v, offsets, np.random.default_rng(1))
+    assert (v == before).all()
+    for row, mixed_row in zip(rows_of(v, offsets), rows_of(mixed, offsets)):
+        assert sorted(row) == sorted(mixed_row)
+    assert (mixed == shuffled(v, offsets, np.random.default_rng(1))).all()
+    assert (mixed != shuffled(v, offsets, np.random.default_rng(2))).any()
+
+
+def test_shuffled_gives_every_order_equally_often():
+    offsets = np.arange(0, 3 * 6000 + 1, 3)
+    mixed = shuffled(np.tile([0, 1, 2], 6000), offsets, np.random.default_rng(0)).reshape(-1, 3)
+    orders, counts = np.unique(mixed, axis=0, return_counts=True)
+    assert len(orders) == 6
+    # 1000 each; the standard deviation is sqrt(6000 * 1/6 * 5/6) = 29
+    assert abs(counts - 1000).max() < 5 * 29
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_shuffled_metrics_repeat_with_the_seed(metric):
+    u, v, offsets = random_rows(6, LENGTHS * 5, "some ties", np.float32)
+    match_shuffled = METRICS[metric][1]
+    first, again, other = (
+        match_shuffled(u, v, offsets, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert len(first) == len(offsets) - 1
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize("kind", ["no ties", "some ties", "many ties"])
+def test_top5_match_shuffled_has_the_expectation_of_a_plain_shuffle(kind):
+    u, v, offsets = random_rows(7, [1, 2, 3, 5, 19, 20, 21, 41] * 4, kind, np.float64)
+    # after a shuffle each entry of v is equally likely to stand where u is largest
+    expected = [
+        np.mean([(row > value).sum() < allowed(len(row)) for value in row])
+        for row in rows_of(v, offsets)
+    ]
+    seeds = 2000
+    rng = np.random.default_rng(0)
+    fast = sum(top5_match_shuffled(u, v, offsets, rng).astype(int) for _ in range(seeds)) / seeds
+    plain = (
+        sum(top5_match(u, shuffled(v, offsets, rng), offsets).astype(int) for _ in range(seeds))
+        / seeds
+    )
+    error = np.sqrt(np.multiply(expected, np.subtract(1, expected)) / seeds)
+    assert (abs(fast - expected) <= 5 * error + 1e-12).all()
+    assert (abs(plain - expected) <= 5 * error + 1e-12).all()
+    total_error = np.sqrt((error**2).sum()) / len(error)
+    assert abs(fast.mean() - np.mean(expected)) < 4 * total_error
+
+
+def test_kendall_tau_shuffled_is_zero_on_average_and_that_of_the_shuffle():
+    u, v, offsets = random_rows(8, [10] * 3000, "related", np.float64)
+    assert kendall_tau(u, v, offsets).mean() > 0.5
+    tau = kendall_tau_shuffled(u, v, offsets, np.random.default_rng(3))
+    # the variance of tau without ties is 2 (2n + 5) / (9 n (n - 1))
+    assert abs(tau.mean()) < 4 * math.sqrt(2 * 25 / (9 * 10 * 9) / 3000)
+    by_hand = kendall_tau(u, shuffled(v, offsets, np.random.default_rng(3)), offsets)
+    np.testing.assert_array_equal(tau, by_hand)
+
+
+# The mean
+
+
+def test_mean_agreement_leaves_out_rows_that_are_undefined():
+    assert mean_agreement(np.array([0.5, np.nan, -1.0, np.nan])) == -0.25
+    assert mean_agreement(np.array([True, False, True, True])) == 0.75
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert math.isnan(mean_agreement(np.array([np.nan, np.nan])))
+    assert type(mean_agreement(np.array([1.0], dtype=np.float32))) is float

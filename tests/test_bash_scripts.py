@@ -1,0 +1,141 @@
+"""The bash scripts: the commands they run, at once or one by one, and what they say of a failure.
+
+A stand-in for Python records how it was called, so that nothing is trained here.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLISHED = ["IMDB", "Furd", "AG_News", "Newsgroups", "Yelp", "Amzn", "SNS"]
+SEEDS = [20, 13, 14, 15, 16, 17, 12]
+
+
+def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [str(ROOT / script), *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def python(tmp_path) -> Path:
+    """Writes its arguments and OMP_NUM_THREADS to ``calls``; fails for seed 14."""
+    script = tmp_path / "python"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'echo "$PWD threads=$OMP_NUM_THREADS $*" >>{tmp_path}/calls\n'
+        'echo "said: $*"\n'
+        'case "$*" in *"--seed 14"*) exit 3 ;; esac\n'
+    )
+    script.chmod(0o755)
+    return script
+
+
+def calls(python: Path) -> list[str]:
+    return (python.parent / "calls").read_text().splitlines()
+
+
+def test_published_training_commands():
+    lines = run("classification/train_runs.sh", "--dry-run", "SNS").stdout.splitlines()
+    assert lines == [
+        f"python train_classifier.py --dataset SNS --seed {seed} --steps 4000 --save_every 250 "
+        "--custom_saves 0,10,50,100,150,200,250" + (" --uniform" if seed == 12 else "")
+        for seed in SEEDS
+    ]
+
+
+def test_all_datasets_when_none_is_named():
+    lines = run("classification/train_runs.sh", "--dry-run").stdout.splitlines()
+    assert len(lines) == 7 * len(PUBLISHED)
+    assert [line.split()[3] for line in lines[::7]] == PUBLISHED
+    lines = run("classification/dump_logs.sh", "--dry-run").stdout.splitlines()
+    assert lines == [f"python eval_dump.py --dataset {name}" for name in PUBLISHED]
+
+
+def test_published_word_baselines():
+    lines = run("classification/embedding_runs.sh", "--dry-run", "IMDB", "SNS").stdout.splitlines()
+    assert lines == [
+        "python embedding_beta.py --dataset IMDB --epochs 60 --lr 0.00005",
+        "python embedding_beta.py --dataset SNS --epochs 60 --lr 0.00015",
+    ]
+
+
+def test_root_scripts_go_into_the_folders():
+    for script, own in (("train_runs.sh", 7), ("dump_logs.sh", 1)):
+        lines = run(script, "classification", "--dry-run", "SNS").stdout.splitlines()
+        inside = run(f"classification/{script}", "--dry-run", "SNS").stdout.splitlines()
+        assert lines == ["cd classification", *inside, "cd .."]
+        assert len(inside) == own
+        # a dataset's name tells its folder
+        assert run(script, "SNS", "--dry-run").stdout.splitlines() == lines
+
+
+@pytest.mark.parametrize("jobs", ["1", "2", "7"])
+def test_a_failure_is_named_and_hides_nothing(python, jobs):
+    end = run("classification/train_runs.sh", "Furd", JOBS=jobs, PYTHON=str(python))
+    assert end.returncode == 1
+    assert sum("--seed" in line for line in calls(python)) == 7
+    message = end.stderr.splitlines()
+    assert message[0] == "train_runs.sh: failed:"
+    assert len(message) == 2
+    assert message[1].startswith("  python train_classifier.py --dataset Furd --seed 14 ")
+
+
+def test_success(python):
+    end = run("classification/dump_logs.sh", "SNS", "Furd", JOBS="2", PYTHON=str(python))
+    assert end.returncode == 0, end.stderr
+    folder = ROOT / "classification"
+    assert sorted(line.split(" threads")[0] for line in calls(python)) == [str(folder)] * 2
+    said = sorted(line for line in end.stdout.splitlines() if "said:" in line)
+    assert said == [
+        "Furd | said: eval_dump.py --dataset Furd",
+        "SNS | said: eval_dump.py --dataset SNS",
+    ]
+
+
+def test_the_cores_are_shared_out(python):
+    cores = os.cpu_count()
+    clean = {"OMP_NUM_THREADS": ""}
+    run("classification/dump_logs.sh", "SNS", JOBS="2", PYTHON=str(python), **clean)
+    assert f"threads={max(1, cores // 2)} " in calls(python)[-1]
+    run("classification/dump_logs.sh", "SNS", JOBS="2", PYTHON=str(python), OMP_NUM_THREADS="5")
+    assert "threads=5 " in calls(python)[-1]
+
+
+def test_a_failure_shows_through_the_root_script(python):
+    end = run("train_runs.sh", "classification", "SNS", PYTHON=str(python))
+    assert end.returncode == 1
+    assert "--seed 14" in end.stderr
+    assert "failed: classification/train_runs.sh" in end.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "environment", "word"),
+    [
+        ("classification/train_runs.sh", ["imdb"], {}, "unknown dataset imdb"),
+        ("train_runs.sh", ["nowhere"], {}, "unknown dataset nowhere"),
+        ("classification/dump_logs.sh", ["SNS"], {"JOBS": "0"}, "JOBS=0"),
+        ("classification/dump_logs.sh", ["SNS"], {"JOBS": "two"}, "JOBS=two"),
+        ("quickstart.sh", ["fast"], {}, "takes no arguments"),
+    ],
+)
+def test_bad_input(python, script, arguments, environment, word):
+    end = run(script, *arguments, PYTHON=str(python), **environment)
+    assert end.returncode == 2
+    assert end.stdout == ""
+    assert len(end.stderr.splitlines()) == 1 and word in end.stderr
+    assert not (python.parent / "calls").exists()
+
+
+@pytest.mark.parametrize("script", ["train_runs.sh", "dump_logs.sh", "quickstart.sh"])
+def test_help(script):
+    end = run(script, "--help")
+    assert end.returncode == 0
+    assert f"./{script}" in end.stdout

@@ -1,0 +1,103 @@
+"""The benchmarks run, and compare two ways of the same work. Speed itself is not tested."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+NAMES = [
+    "bilstm_long",
+    "classifier_step",
+    "classifier_step_short",
+    "jobs",
+    "classifier_dump",
+    "agreement_top5",
+    "agreement_kendall",
+]
+
+
+def python(*arguments):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, cwd=BENCHMARKS
+    )
+
+
+@pytest.fixture
+def benchmark_modules(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+
+def test_list_names_every_benchmark_and_its_target():
+    listed = python("run.py", "--list").stdout.splitlines()
+    assert set(NAMES) <= {line.split()[0] for line in listed}
+    assert all("ratio >= " in line for line in listed)
+
+
+@pytest.mark.parametrize("arguments", [[], ["no_such"]])
+def test_unknown_name_is_answered_with_the_list(arguments):
+    result = python("run.py", *arguments)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert all(name in result.stderr for name in NAMES)
+
+
+def test_last_line_is_json():
+    result = python("run.py", "agreement_top5", "--quick")
+    assert result.returncode == 0, result.stderr
+    line = json.loads(result.stdout.splitlines()[-1])
+    assert list(line) == ["name", "ratio", "gemm_share", "peak_rss_mb"]
+    assert line["name"] == "agreement_top5"
+    assert line["ratio"] > 0
+    assert line["gemm_share"] is None
+    assert 10 < line["peak_rss_mb"] < 10_000
+    assert "difference between the two ways: top 5% match 0.0e+00" in result.stdout
+
+
+def test_both_ways_of_the_classifier_agree():
+    """In a process of its own: the tasks' modules have the same names."""
+    program = """
+import numpy as np
+import classifier
+classifier.CONFIG |= {"h_dim": 6, "intermediate_dim": 5, "embed_dim": 4, "b_size": 3}
+sentences = classifier.random_sentences("SNS", 8, np.random.default_rng(0))
+model = classifier.build(classifier.CONFIG, 2569, uniform=False)
+found = list(classifier.differences(model, model, sentences).values())
+in_test = np.arange(8) < 4
+ours = classifier.evaluate_checkpoint(model, sentences, in_test, True, None)
+plain = classifier.plain_dump(model, sentences)
+found += [abs(ours[name] - plain[name]).max() for name in ("alpha", "beta", "grad")]
+assert max(found) < 1e-6, found
+assert abs(ours["grad"]).max() > 1e-4
+"""
+    result = python("-c", program)
+    assert result.returncode == 0, result.stderr
+
+
+def test_flop_of_an_lstm_cell(benchmark_modules):
+    from measure import linear_flop, lstm_flop
+
+    # 4 gates of 2 units, each a product with 3 inputs and with 2 states, two flop an entry
+    assert lstm_flop(3, 2, directions=1) == 4 * 2 * (3 + 2) * 2 == 80
+    assert lstm_flop(300, 256) == 2_277_376
+    assert linear_flop(3, 2) == 12
+
+
+def test_lengths_are_plausible(benchmark_modules):
+    import lengths
+
+    for table in lengths.QUANTILES.values():
+        assert len(table) == 101
+        assert table[0] >= 1
+        assert list(table) == sorted(table)
+    rng = np.random.default_rng(0)
+    imdb = lengths.draw("IMDB", 20_000, rng)
+    assert 255 < imdb.mean() < 285  # 267.7 in the whole of the data
+    assert 195 < np.median(imdb) < 207
+    short = lengths.draw("IMDB", 20_000, rng, longest=400)
+    assert short.max() <= 400
+    assert 185 < short.mean() < 205
+    assert 18 < lengths.draw("SNS", 20_000, rng).mean() < 21

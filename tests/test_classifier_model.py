@@ -1,0 +1,269 @@
+"""classification/model.py and the word baseline, against plain loops in double precision."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import load_script
+from scipy.special import expit, log_expit
+from torch import nn
+
+from attention_dynamics.cli import InputError
+
+model = load_script("classification", "model")
+embedding_beta = load_script("classification", "embedding_beta")
+
+VOCAB = 30
+LENGTHS = {
+    "ragged": [5, 2, 1, 9, 2, 17],
+    "equal": [4, 4, 4],
+    "single": [6],
+    "one token": [1, 1],
+    "one long": [2, 120, 3],
+}
+CASES = [(case, uniform) for case in LENGTHS for uniform in (False, True)]
+
+
+def make(uniform, seed=0, scale=1.0, dtype=torch.float64):
+    torch.manual_seed(seed)
+    classifier = model.Classifier(VOCAB, 5, 4, 6, uniform).to(dtype)
+    with torch.no_grad():
+        for weight in classifier.parameters():
+            weight *= scale
+    return classifier
+
+
+def random_batch(case, seed=0):
+    rng = np.random.default_rng(seed)
+    lengths = torch.tensor(LENGTHS[case])
+    tokens = torch.from_numpy(rng.integers(0, VOCAB, int(lengths.sum())))
+    labels = torch.from_numpy(rng.integers(0, 2, len(lengths)))
+    labels[0] = 1
+    return tokens, lengths, labels
+
+
+# DESIGN section 2 for one sentence, in numpy, one token after the other
+
+
+def lstm_states(inputs, weights, suffix):
+    w_ih, w_hh, b_ih, b_hh = (
+        weights[f"lstm.{name}_l0{suffix}"]
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    hidden = cell = np.zeros(w_hh.shape[1])
+    states = []
+    for x in inputs:
+        i, f, g, o = np.split(w_ih @ x + b_ih + w_hh @ hidden + b_hh, 4)
+        cell = expit(f) * cell + expit(i) * np.tanh(g)
+        hidden = expit(o) * np.tanh(cell)
+        states.append(hidden)
+    return states
+
+
+def plain_sentence(classifier, tokens, multipliers=None):
+    """alpha, beta and score of one sentence; ``multipliers`` scale the tokens' embeddings."""
+    weights = {name: w.detach().numpy() for name, w in classifier.named_parameters()}
+    embedded = weights["embedding.weight"][np.asarray(tokens)]
+    if multipliers is not None:
+        embedded = embedded * multipliers[:, None]
+    forward = lstm_states(embedded, weights, "")
+    backward = lstm_states(embedded[::-1], weights, "_reverse")[::-1]
+    beta, logits = [], []
+    for f, b in zip(forward, backward):
+        h = np.concatenate([f, b])
+        hidden = np.maximum(weights["attention.0.weight"] @ h + weights["attention.0.bias"], 0)
+        logits.append(weights["attention.2.weight"][0] @ hidden + weights["attention.2.bias"][0])
+        beta.append(weights["evidence.weight"][0] @ h + weights["evidence.bias"][0])
+    if classifier.uniform:
+        alpha = np.full(len(tokens), 1 / len(tokens))
+    else:
+        alpha = np.exp(logits) / np.exp(logits).sum()
+    return alpha, np.array(beta), float(alpha @ beta)
+
+
+def plain_nll(score, label):
+    return -log_expit(score if label == 1 else -score)
+
+
+@pytest.mark.parametrize(("case", "uniform"), CASES)
+def test_alpha_beta_and_score_are_those_of_a_plain_loop(case, uniform):
+    classifier = make(uniform, scale=2.0)
+    tokens, lengths, _ = random_batch(case)
+    output = classifier(tokens, lengths)
+    plain = [plain_sentence(classifier, part) for part in tokens.split(lengths.tolist())]
+    for ours, expected in zip(output, map(np.hstack, zip(*plain))):
+        np.testing.assert_allclose(ours.detach().numpy(), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("case", "uniform"), CASES)
+def test_a_batch_gives_what_its_sentences_give_alone(case, uniform):
+    classifier = make(uniform)
+    tokens, lengths, labels = random_batch(case)
+    together, delta = model.gradient_influence(classifier, tokens, lengths, labels)
+    alone = [
+        model.gradient_influence(classifier, part, lengths[i : i + 1], labels[i : i + 1])
+        for i, part in enumerate(tokens.split(lengths.tolist()))
+    ]
+    for ours, parts in zip(together, zip(*(output for output, _ in alone))):
+        torch.testing.assert_close(ours, torch.cat(parts), rtol=0, atol=1e-14)
+    torch.testing.assert_close(delta, torch.cat([d for _, d in alone]), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+def test_order_of_the_sentences_does_not_matter(uniform):
+    classifier = make(uniform)
+    tokens, lengths, _ = random_batch("ragged")
+    order = torch.tensor([3, 0, 5, 2, 1, 4])
+    parts = tokens.split(lengths.tolist())
+    other = classifier(torch.cat([parts[i] for i in order]), lengths[order])
+    torch.testing.assert_close(other.score, classifier(tokens, lengths).score[order])
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_alpha_is_a_distribution(dtype, uniform):
+    classifier = make(uniform, scale=5.0, dtype=dtype)
+    tokens, lengths, _ = random_batch("ragged")
+    alpha = classifier(tokens, lengths).alpha
+    assert alpha.dtype == dtype and (alpha >= 0).all()
+    for part in alpha.split(lengths.tolist()):
+        assert part.sum().item() == pytest.approx(1, abs=1e-6)
+        assert not uniform or (part == part[0]).all()
+
+
+@pytest.mark.parametrize(("case", "uniform"), CASES)
+def test_delta_is_the_finite_difference_of_the_plain_loop(case, uniform):
+    classifier = make(uniform, scale=2.0)
+    tokens, lengths, labels = random_batch(case)
+    _, delta = model.gradient_influence(classifier, tokens, lengths, labels)
+    eps = 1e-5
+    parts = zip(tokens.split(lengths.tolist()), delta.split(lengths.tolist()), labels.tolist())
+    for part, ours, label in parts:
+        for at in range(0, len(part), 1 + len(part) // 10):
+            losses = []
+            for sign in (1, -1):
+                m = np.ones(len(part))
+                m[at] += sign * eps
+                losses.append(plain_nll(plain_sentence(classifier, part, m)[2], label))
+            expected = -(losses[0] - losses[1]) / (2 * eps)
+            assert ours[at].item() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+def test_delta_is_a_backward_pass_for_each_token(uniform):
+    classifier = make(uniform, seed=3)
+    tokens, lengths, labels = random_batch("ragged")
+    output, delta = model.gradient_influence(classifier, tokens, lengths, labels)
+    assert torch.equal(output.score, classifier(tokens, lengths).score)
+    sentences = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+    for token, sentence in enumerate(sentences):
+        multiplier = torch.ones((), dtype=torch.float64, requires_grad=True)
+        embedded = classifier.embedding(tokens).detach()
+        embedded[token] = embedded[token].clone() * multiplier
+        score = classifier.from_embedded(embedded, lengths).score[sentence]
+        loss = nn.functional.softplus(score if labels[sentence] == 0 else -score)
+        (gradient,) = torch.autograd.grad(loss, multiplier)
+        assert delta[token].item() == pytest.approx(-gradient.item(), abs=1e-13)
+
+
+def test_delta_is_positive_for_a_token_that_speaks_for_the_gold_label():
+    """One feature that says 1 or 0, passed on by a large cell: the sign is that of the paper."""
+    classifier = make(uniform=True)
+    with torch.no_grad():
+        for weight in classifier.parameters():
+            weight.zero_()
+        classifier.embedding.weight[1, 0], classifier.embedding.weight[2, 0] = 1, -1
+        for suffix in ("l0", "l0_reverse"):
+            getattr(classifier.lstm, f"weight_ih_{suffix}")[8:12, 0] = 1  # the cell's input
+        classifier.evidence.weight.fill_(1)
+    for label, signs in ((1, [1, -1]), (0, [-1, 1])):
+        batch = torch.tensor([1, 2]), torch.tensor([2]), torch.tensor([label])
+        _, delta = model.gradient_influence(classifier, *batch)
+        assert delta.sign().tolist() == signs
+
+
+def test_gradient_influence_leaves_no_gradients_behind():
+    classifier = make(uniform=False).requires_grad_(False)
+    batch = random_batch("ragged")
+    _, delta = model.gradient_influence(classifier, *batch)
+    assert delta.isfinite().all() and not delta.requires_grad
+    _, other = model.gradient_influence(make(uniform=False), *batch)
+    assert torch.equal(delta, other)
+
+
+def test_nll():
+    scores = torch.tensor([-800.0, -3.5, 0.0, 0.2, 40.0, 800.0], dtype=torch.float64)
+    for label in (0, 1):
+        ours = model.nll(scores, torch.full((6,), label))
+        expected = [plain_nll(score, label) for score in scores.tolist()]
+        np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-12)
+    # -log sigmoid(0) = log 2; p(y = 0) = 1 - p(y = 1)
+    assert model.nll(torch.zeros(1), torch.tensor([1])).item() == pytest.approx(np.log(2))
+    score = 1.7
+    assert model.nll(torch.tensor([score]), torch.tensor([0])).item() == pytest.approx(
+        -np.log(1 - 1 / (1 + np.exp(-score)))
+    )
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+def test_attention_learns_unless_it_is_uniform(uniform):
+    classifier = make(uniform)
+    tokens, lengths, labels = random_batch("ragged")
+    model.nll(classifier(tokens, lengths).score, labels).sum().backward()
+    for name, weight in classifier.named_parameters():
+        if uniform and name.startswith("attention"):
+            assert weight.grad is None
+        elif name != "attention.2.bias":  # a softmax does not change when all logits rise
+            assert weight.grad.abs().sum() > 0, name
+
+
+def test_sizes():
+    classifier = model.build(
+        {"h_dim": 7, "intermediate_dim": 5, "embed_dim": 3, "b_size": 2},
+        vocab_size=11,
+        uniform=True,
+    )
+    sizes = {name: tuple(weight.shape) for name, weight in classifier.state_dict().items()}
+    assert classifier.uniform
+    assert sizes["embedding.weight"] == (11, 3)
+    assert sizes["lstm.weight_ih_l0"] == sizes["lstm.weight_ih_l0_reverse"] == (28, 3)
+    assert sizes["attention.0.weight"] == (5, 14) and sizes["attention.2.weight"] == (1, 5)
+    assert sizes["evidence.weight"] == (1, 14) and sizes["evidence.bias"] == (1,)
+    normal = model.Classifier(11, 3, 7, 5, uniform=False).state_dict()
+    assert {name: tuple(weight.shape) for name, weight in normal.items()} == sizes
+
+
+def test_the_published_sizes(tmp_path):
+    path = model.Path(model.__file__).parent / "configs" / "model.json"
+    assert model.load_config(path) == {
+        "h_dim": 256,
+        "intermediate_dim": 256,
+        "embed_dim": 300,
+        "b_size": 32,
+    }
+    (tmp_path / "model.json").write_text('{"h_dim": 256, "b_size": 32, "dropout": 0.5}')
+    with pytest.raises(InputError, match="intermediate_dim"):
+        model.load_config(tmp_path / "model.json")
+
+
+# The word baseline
+
+
+@pytest.mark.parametrize("case", LENGTHS)
+def test_word_baseline_is_the_mean_embedding_through_a_linear_layer(case):
+    torch.manual_seed(0)
+    baseline = embedding_beta.WordBaseline(VOCAB, 6).double()
+    tokens, lengths, _ = random_batch(case)
+    weights = {name: weight.detach().numpy() for name, weight in baseline.named_parameters()}
+    expected = [
+        weights["embedding.weight"][part.numpy()].mean(axis=0) @ weights["output.weight"][0]
+        + weights["output.bias"][0]
+        for part in tokens.split(lengths.tolist())
+    ]
+    ours = baseline(tokens, lengths).detach().numpy()
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-13)
+    # so the logit is the mean of beta^px over the sentence's tokens, and the bias
+    beta = baseline.beta()
+    assert beta.shape == (VOCAB,)
+    means = [beta[part.numpy()].mean() for part in tokens.split(lengths.tolist())]
+    np.testing.assert_allclose(ours, np.add(means, weights["output.bias"][0]), rtol=0, atol=1e-13)
+    assert embedding_beta.WordBaseline(VOCAB, 6).beta().dtype == np.float32

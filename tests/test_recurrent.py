@@ -1,0 +1,201 @@
+"""attention_dynamics/recurrent.py, against nn.LSTM over packed sequences, in double precision."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_sequence, unpack_sequence
+
+from attention_dynamics import recurrent
+from attention_dynamics.recurrent import bilstm, bilstm_packed, bilstm_segments, segment_starts
+
+CASES = {
+    "ragged": [5, 1, 9, 3, 1, 7, 9, 2],
+    "all equal": [6] * 5,
+    "single": [11],
+    "single token": [1],
+    "all of one token": [1, 1, 1],
+    "one very long": [1, 2, 300, 4, 2],
+    "rising": list(range(1, 12)),
+    "falling": list(range(11, 0, -1)),
+    "two groups": [2] * 10 + [80] * 2 + [3] * 4,
+}
+WAYS = {"segments": bilstm_segments, "packed": bilstm_packed}
+
+
+def make_lstm(features=4, hidden=3, layers=1, bias=True, seed=0, dtype=torch.float64):
+    torch.manual_seed(seed)
+    lstm = nn.LSTM(features, hidden, num_layers=layers, bias=bias, bidirectional=True)
+    return lstm.to(dtype)
+
+
+def reference(lstm, inputs, lengths):
+    """nn.LSTM itself; (total, 2 * hidden), (directions, batch, hidden) twice."""
+    sentences = inputs.split(lengths.tolist())
+    output, final = lstm(pack_sequence(sentences, enforce_sorted=False))
+    return torch.cat(unpack_sequence(output)), final
+
+
+def results_and_gradients(way, lstm, inputs, lengths, seed=1):
+    """Outputs, final states, and the gradients of a random function of all of them."""
+    inputs = inputs.clone().requires_grad_()
+    output, (hidden, cell) = way(lstm, inputs, lengths)
+    generator = torch.Generator().manual_seed(seed)
+    loss = 0
+    for tensor in (output, hidden, cell):
+        weights = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+        loss = loss + (tensor * weights.to(tensor.dtype)).sum()
+    gradients = torch.autograd.grad(loss, [inputs, *lstm.parameters()])
+    return [output, hidden, cell, *gradients]
+
+
+def assert_close(ours, expected, atol=1e-12):
+    for our, other in zip(ours, expected, strict=True):
+        torch.testing.assert_close(our, other, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("way", WAYS)
+def test_outputs_states_and_gradients_are_those_of_a_packed_lstm(way, case, bias):
+    lstm, lengths = make_lstm(bias=bias), torch.tensor(CASES[case])
+    inputs = torch.randn(int(lengths.sum()), 4, dtype=torch.float64)
+    assert_close(
+        results_and_gradients(WAYS[way], lstm, inputs, lengths),
+        results_and_gradients(reference, lstm, inputs, lengths),
+        atol=1e-11,
+    )
+
+
+@pytest.mark.parametrize("segment_cost", [0, 1, 5, 30, 100, 10**6])
+@pytest.mark.parametrize("seed", range(3))
+def test_any_segments_give_the_same(segment_cost, seed, monkeypatch):
+    def starts(lengths):
+        return segment_starts(lengths, segment_cost)
+
+    monkeypatch.setattr(recurrent, "segment_starts", starts)
+    lstm = make_lstm(seed=seed)
+    lengths = torch.from_numpy(np.random.default_rng(seed).integers(1, 30, size=12))
+    inputs = torch.randn(int(lengths.sum()), 4, dtype=torch.float64)
+    assert_close(
+        results_and_gradients(bilstm_segments, lstm, inputs, lengths),
+        results_and_gradients(reference, lstm, inputs, lengths),
+    )
+
+
+def test_float32_is_close_to_the_packed_one():
+    lstm = make_lstm(16, 8, dtype=torch.float32)
+    lengths = torch.from_numpy(np.random.default_rng(0).integers(1, 60, size=20))
+    inputs = torch.randn(int(lengths.sum()), 16)
+    ours = results_and_gradients(bilstm_segments, lstm, inputs, lengths)
+    packed = results_and_gradients(reference, lstm, inputs, lengths)
+    assert_close(ours[:3], packed[:3], atol=1e-6)
+    for our, other in zip(ours[3:], packed[3:]):
+        assert (our - other).abs().max() <= 1e-5 * other.abs().max()
+
+
+def test_without_gradients_too():
+    lstm, lengths = make_lstm(dtype=torch.float32), torch.tensor(CASES["ragged"])
+    inputs = torch.randn(int(lengths.sum()), 4)
+    with_gradients = bilstm(lstm, inputs, lengths)
+    with torch.no_grad():
+        output, (hidden, cell) = bilstm(lstm, inputs, lengths)
+    torch.testing.assert_close(output, with_gradients[0], rtol=0, atol=1e-6)
+    torch.testing.assert_close(hidden, with_gradients[1][0], rtol=0, atol=1e-6)
+    torch.testing.assert_close(cell, with_gradients[1][1], rtol=0, atol=1e-6)
+
+
+def test_layers_one_after_the_other_are_an_lstm_of_two_layers():
+    lstm, lengths = make_lstm(layers=2), torch.tensor(CASES["ragged"])
+
+    def both_layers(lstm, inputs, lengths):
+        output, (h_0, c_0) = bilstm(lstm, inputs, lengths, layer=0)
+        output, (h_1, c_1) = bilstm(lstm, output, lengths, layer=1)
+        return output, (torch.cat([h_0, h_1]), torch.cat([c_0, c_1]))
+
+    inputs = torch.randn(int(lengths.sum()), 4, dtype=torch.float64)
+    assert_close(
+        results_and_gradients(both_layers, lstm, inputs, lengths),
+        results_and_gradients(reference, lstm, inputs, lengths),
+    )
+    with pytest.raises(ValueError, match="one layer"):
+        bilstm_packed(lstm, inputs, lengths)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_sentences_result_does_not_depend_on_the_others(way):
+    lstm = make_lstm()
+    sentences = [torch.randn(n, 4, dtype=torch.float64) for n in (3, 1, 8, 40)]
+    lengths = torch.tensor([len(sentence) for sentence in sentences])
+    output, (hidden, cell) = WAYS[way](lstm, torch.cat(sentences), lengths)
+    for i, (sentence, together) in enumerate(zip(sentences, output.split(lengths.tolist()))):
+        alone, (h, c) = WAYS[way](lstm, sentence, lengths[i : i + 1])
+        assert_close([together, hidden[:, [i]], cell[:, [i]]], [alone, h, c], atol=1e-14)
+    # and no gradient crosses from one sentence to another
+    inputs = torch.cat(sentences).requires_grad_()
+    output, _ = WAYS[way](lstm, inputs, lengths)
+    (gradient,) = torch.autograd.grad(output[4:12].sum(), inputs)
+    assert (gradient[:4] == 0).all() and (gradient[12:] == 0).all()
+    assert (gradient[4:12] != 0).all()
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e3, 1e6, 1e20])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_extreme_inputs_give_numbers_and_the_same_as_the_packed_lstm(dtype, scale):
+    lstm, lengths = make_lstm(dtype=dtype), torch.tensor([1, 7, 3, 400, 2])
+    inputs = torch.randn(int(lengths.sum()), 4, dtype=dtype) * scale
+    ours = results_and_gradients(bilstm_segments, lstm, inputs, lengths)
+    expected = results_and_gradients(reference, lstm, inputs, lengths)
+    assert all(tensor.isfinite().all() for tensor in ours)
+    assert_close(ours[:3], expected[:3], atol=1e-5 if dtype == torch.float32 else 1e-11)
+
+
+@pytest.mark.parametrize("scale", [30.0, 1e3])
+def test_extreme_weights_give_numbers_and_the_same_as_the_packed_lstm(scale):
+    lstm, lengths = make_lstm(), torch.tensor([1, 7, 3, 400, 2])
+    with torch.no_grad():
+        for weight in lstm.parameters():
+            weight *= scale
+    inputs = torch.randn(int(lengths.sum()), 4, dtype=torch.float64)
+    ours = results_and_gradients(bilstm_segments, lstm, inputs, lengths)
+    assert all(tensor.isfinite().all() for tensor in ours)
+    expected = reference(lstm, inputs, lengths)
+    # the cell may grow by one a step; its last digits go with its size
+    assert_close(ours[:2], [expected[0], expected[1][0]], atol=1e-7)
+
+
+# Segments
+
+
+def cost_of(starts, lengths, segment_cost):
+    """Area of the padded batches, plus the cost of each segment: the definition."""
+    longest = max(lengths)
+    area = 0
+    for start, end in zip(starts, [*starts[1:], longest]):
+        area += (end - start) * sum(longest - n < end for n in lengths)
+    return area + segment_cost * len(starts)
+
+
+@pytest.mark.parametrize("segment_cost", [0, 1, 3, 10, 100])
+@pytest.mark.parametrize("seed", range(6))
+def test_segments_are_the_cheapest_of_all(seed, segment_cost):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, 11, size=rng.integers(1, 9))
+    starts = segment_starts(lengths, segment_cost)
+    longest = lengths.max()
+    assert starts[0] == 0 and starts == sorted(set(starts)) and starts[-1] < longest
+    cheapest = min(
+        cost_of([0, *cuts], lengths, segment_cost)
+        for count in range(longest)
+        for cuts in itertools.combinations(range(1, longest), count)
+    )
+    assert cost_of(starts, lengths, segment_cost) == cheapest
+
+
+def test_segments_at_the_extremes():
+    assert segment_starts(np.array([5, 5, 5])) == [0]
+    assert segment_starts(np.array([1])) == [0]
+    assert segment_starts(np.array([1, 2, 3]), 10**9) == [0]
+    assert segment_starts(np.array([1, 2, 3]), 0) == [0, 1, 2]

@@ -1,0 +1,458 @@
+"""attention_dynamics/runs.py: names of DESIGN section 4, configurations, resuming a run."""
+
+import json
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from attention_dynamics import runs, storage
+from attention_dynamics.cli import InputError
+from attention_dynamics.runs import (
+    Evaluated,
+    Progress,
+    checkpoint_path,
+    load_evaluated,
+    load_model_config,
+    load_weights,
+    require_checkpoints,
+    run_folder,
+    saved_steps,
+)
+
+# Names
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+def test_folders_and_checkpoints_are_called_as_published(uniform, tmp_path):
+    attention = "uniform" if uniform else "normal"
+    config = {"h_dim": 256, "intermediate_dim": 256, "embed_dim": 300, "b_size": 32}
+    folder = run_folder(tmp_path, "IMDB", config, 20, uniform)
+    assert folder == tmp_path / "IMDB" / f"h_dim=256,b_size=32,seed=20,{attention}"
+    config = {"h_dim": 256, "dropout": 0.5, "b_size": 16, "layers": 2}
+    folder = run_folder(tmp_path, "multi30k", config, 12, uniform)
+    name = f"h_dim=256,dropout=0.500000,b_size=16,seed=12,{attention}"
+    assert folder == tmp_path / "multi30k" / name
+    assert checkpoint_path(folder, 3999) == folder / "model3999"
+    assert (
+        "dropout=0.000000," in run_folder(tmp_path, "x", {**config, "dropout": 0}, 1, uniform).name
+    )
+
+
+def test_published_steps_of_classification():
+    custom = [0, 10, 50, 100, 150, 200, 250]
+    expected = [0, 10, 50, 100, 150, 200, *range(250, 4000, 250)]
+    assert saved_steps(4000, 250, custom, end_is_last=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("steps", "save_every", "custom", "expected"),
+    [
+        (10, 5, [], [0, 5]),
+        (11, 5, [], [0, 5]),  # model10 holds the end of the run
+        (12, 5, [], [0, 5, 10]),
+        (10, 100, [3, 3, 0], [0, 3]),
+        (10, 4, [9], [0, 4, 8]),  # so does model9
+        (2, 1, [], [0]),
+    ],
+)
+def test_saved_steps(steps, save_every, custom, expected):
+    assert saved_steps(steps, save_every, custom, end_is_last=True) == expected
+
+
+def test_custom_saves_past_the_last_step_are_all_named():
+    with pytest.raises(InputError, match=r"10,12.*9"):
+        saved_steps(10, 5, [3, 10, 12], end_is_last=True)
+
+
+# configs/model.json
+
+FIELDS = {"h_dim": int, "b_size": int, "dropout": float}
+GOOD = {"h_dim": 8, "b_size": 4, "dropout": 0.5}
+
+
+def write_json(path, value):
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    return path
+
+
+def test_model_config(tmp_path):
+    path = tmp_path / "model.json"
+    for dropout in (0, 0.0, 0.99):
+        good = {**GOOD, "dropout": dropout}
+        assert load_model_config(write_json(path, good), FIELDS) == good
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"h_dim": 8}, ['"b_size" is missing', '"dropout" is missing']),
+        ({**GOOD, "hdim": 8}, ['"hdim" is unknown']),
+        ({**GOOD, "h_dim": 0, "b_size": -4}, ['"h_dim" is 0', '"b_size" is -4']),
+        ({**GOOD, "h_dim": 8.0}, ['"h_dim" is 8.0']),
+        ({**GOOD, "h_dim": "8"}, ["\"h_dim\" is '8'"]),
+        ({**GOOD, "h_dim": True}, ['"h_dim" is True']),
+        ({**GOOD, "h_dim": None}, ['"h_dim" is None']),
+        ({**GOOD, "dropout": 1}, ['"dropout" is 1']),
+        ({**GOOD, "dropout": -0.1}, ['"dropout" is -0.1']),
+        ({**GOOD, "dropout": float("nan")}, ['"dropout" is nan']),
+        ({**GOOD, "dropout": [0.5]}, ['"dropout" is [0.5]']),
+        ([GOOD], ["h_dim, b_size, dropout"]),
+        ("{", ["damaged"]),
+    ],
+)
+def test_a_wrong_model_config_names_everything_wrong(config, words, tmp_path):
+    path = write_json(tmp_path / "model.json", config)
+    with pytest.raises(InputError) as error:
+        load_model_config(path, FIELDS)
+    message = str(error.value)
+    assert str(path) in message and "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def test_a_missing_model_config(tmp_path):
+    with pytest.raises(InputError, match="missing"):
+        load_model_config(tmp_path / "model.json", FIELDS)
+
+
+# configs/<dataset>.json
+
+ENTRY = {"name": "Normal_A", "iteration": 250, "seed": 20, "uniform": False}
+
+
+def test_evaluated_checkpoints(tmp_path):
+    entries = [
+        ENTRY,
+        {**ENTRY, "iteration": 0, "calculate_grad": False},
+        {**ENTRY, "name": "uniform", "uniform": True, "calculate_grad": True},
+    ]
+    path = write_json(tmp_path / "IMDB.json", entries)
+    assert load_evaluated(path, grad_by_default=True) == [
+        Evaluated("Normal_A", 250, 20, False, True),
+        Evaluated("Normal_A", 0, 20, False, False),
+        Evaluated("uniform", 250, 20, True, True),
+    ]
+    with pytest.raises(InputError, match='entry 1: "calculate_grad" is missing'):
+        load_evaluated(path, grad_by_default=False)
+
+
+@pytest.mark.parametrize(
+    ("entry", "word"),
+    [
+        *(({k: v for k, v in ENTRY.items() if k != key}, f'"{key}" is missing') for key in ENTRY),
+        ({**ENTRY, "extra": 1}, '"extra" is unknown'),
+        ({**ENTRY, "name": 3}, '"name" is 3'),
+        ({**ENTRY, "iteration": "250"}, "\"iteration\" is '250'"),
+        ({**ENTRY, "iteration": 250.0}, '"iteration" is 250.0'),
+        ({**ENTRY, "iteration": True}, '"iteration" is True'),
+        ({**ENTRY, "iteration": -1}, '"iteration" is -1'),
+        ({**ENTRY, "seed": None}, '"seed" is None'),
+        ({**ENTRY, "uniform": 0}, '"uniform" is 0'),
+        ({**ENTRY, "uniform": "false"}, "\"uniform\" is 'false'"),
+        ({**ENTRY, "calculate_grad": 1}, '"calculate_grad" is 1'),
+        ("Normal_A", "not an object"),
+        (["Normal_A", 250, 20, False], "not an object"),
+    ],
+)
+def test_a_wrong_entry_is_named(entry, word, tmp_path):
+    good = {**ENTRY, "iteration": 0}
+    path = write_json(tmp_path / "IMDB.json", [good, entry])
+    with pytest.raises(InputError) as error:
+        load_evaluated(path, grad_by_default=True)
+    message = str(error.value)
+    assert str(path) in message and "entry 2" in message and word in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("content", ["", "[", "[]", "{}", json.dumps(ENTRY), "3"])
+def test_what_is_not_a_list_of_checkpoints(content, tmp_path):
+    with pytest.raises(InputError, match=re.escape(str(tmp_path / "IMDB.json"))):
+        load_evaluated(write_json(tmp_path / "IMDB.json", content), grad_by_default=True)
+
+
+def test_a_checkpoint_that_is_listed_twice(tmp_path):
+    again = {**ENTRY, "name": "NORMAL_A", "seed": 3}
+    with pytest.raises(InputError, match="twice"):
+        load_evaluated(write_json(tmp_path / "x.json", [ENTRY, again]), grad_by_default=True)
+
+
+# Checkpoints
+
+
+def test_all_missing_checkpoints_are_named(tmp_path):
+    folders = [tmp_path / "seed=20,normal", tmp_path / "seed=12,uniform"]
+    folders[0].mkdir()
+    checkpoint_path(folders[0], 0).write_bytes(b"")
+    checkpoint_path(folders[0], 10).mkdir()  # not a file
+    paths = [checkpoint_path(folder, step) for folder in folders for step in (0, 10, 50)]
+    with pytest.raises(InputError) as error:
+        require_checkpoints(paths, "train first")
+    message = str(error.value)
+    assert "5 checkpoints" in message and "train first" in message and "\n" not in message
+    assert f"{folders[0]}: model10 model50" in message
+    assert f"{folders[1]}: model0 model10 model50" in message
+    require_checkpoints(paths[:1], "")
+
+
+def test_weights_of_another_size_are_refused(tmp_path):
+    path = tmp_path / "model0"
+    model = nn.Linear(3, 2)
+    storage.save_torch(model.state_dict(), path)
+    other = nn.Linear(3, 2)
+    load_weights(other, path, "train")
+    assert torch.equal(other.weight, model.weight)
+    for wrong in (nn.Linear(4, 2), nn.Linear(3, 2, bias=False), nn.LSTM(3, 2)):
+        with pytest.raises(InputError, match="other settings or data") as error:
+            load_weights(wrong, path, "train")
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
+    for content in ([1, 2], {"weight": 3}, {3: torch.ones(1)}, None, torch.ones(2)):
+        storage.save_torch(content, path)
+        with pytest.raises(InputError, match="model0"):
+            load_weights(nn.Linear(3, 2), path, "train")
+    path.write_bytes(b"damaged")
+    with pytest.raises(InputError, match="train"):
+        load_weights(nn.Linear(3, 2), path, "train")
+
+
+# Going on with a run. A tiny one: a linear model on random batches, drawn from torch's generator
+# so that its state has to come back, trained as train_classifier.py does.
+
+SETTINGS = {"h_dim": 4, "seed": 20, "uniform": False, "data": "abc"}
+
+
+class Killed(BaseException):
+    pass
+
+
+def train(folder, steps, save_every=5, custom=(), settings=SETTINGS, kill_at=None):
+    """Train to the end, or until ``kill_at`` updates are made; gives the step it started from."""
+    saves = saved_steps(steps, save_every, custom, end_is_last=True)
+    progress = Progress(folder, settings, steps, saves)
+    start = progress.step
+    if start == steps:
+        return start
+    torch.manual_seed(settings["seed"])
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.Adam(model.parameters())
+    progress.restore(model, optimizer)
+    loss = torch.zeros(())
+    for step in range(start, steps):
+        if step in saves and step not in progress.saved:
+            progress.save(step, step, model, optimizer, {"loss": loss.item()})
+        if step == kill_at:
+            raise Killed
+        loss = (model(torch.randn(8, 4)) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    progress.save(steps, steps - 1, model, optimizer, {"loss": loss.item()})
+    return start
+
+
+def checkpoints(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("model*")}
+
+
+def history_steps(folder):
+    header, *lines = (folder / "history.csv").read_text().splitlines()
+    assert header == "step,loss"
+    return [int(line.split(",")[0]) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The checkpoints of a run of 20 steps that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert train(folder, 20, custom=[2, 3]) == 0
+    assert sorted(checkpoints(folder)) == sorted(f"model{i}" for i in (0, 2, 3, 5, 10, 15, 19))
+    assert history_steps(folder) == [0, 2, 3, 5, 10, 15, 20]
+    return folder
+
+
+@pytest.mark.parametrize("kill_at", range(20))
+def test_a_run_that_was_killed_ends_with_the_same_bytes(kill_at, whole, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(Killed):
+        train(folder, 20, custom=[2, 3], kill_at=kill_at)
+    last_save = max(step for step in (0, 2, 3, 5, 10, 15) if step <= kill_at)
+    assert train(folder, 20, custom=[2, 3]) == last_save
+    assert checkpoints(folder) == checkpoints(whole)
+    assert (folder / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["any", "history"])
+@pytest.mark.parametrize("number", range(7))
+def test_a_run_killed_between_the_files_of_a_save(number, kind, whole, tmp_path, monkeypatch):
+    """``resume.pt`` is written, and then the process dies before the checkpoint."""
+    folder = tmp_path / "run"
+    write_results = Progress._write_results
+    calls = iter(range(100))
+
+    def killed(progress):
+        if next(calls) == number:
+            if kind == "history":
+                storage.save_text("step,loss\n", folder / "history.csv")
+            raise Killed
+        write_results(progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "_write_results", killed)
+        with pytest.raises(Killed):
+            train(folder, 20, custom=[2, 3])
+    assert len(checkpoints(folder)) == number
+    assert train(folder, 20, custom=[2, 3]) == [0, 2, 3, 5, 10, 15, 20][number]
+    assert checkpoints(folder) == checkpoints(whole)
+    assert (folder / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
+
+
+def test_a_finished_run_is_left_alone(whole, tmp_path):
+    before = checkpoints(whole)
+    assert train(whole, 20, custom=[2, 3]) == 20
+    assert train(whole, 20) == 20  # fewer saves are a part of them
+    assert checkpoints(whole) == before
+
+
+def test_a_run_is_extended(tmp_path):
+    longer, extended = tmp_path / "longer", tmp_path / "extended"
+    train(longer, 40)
+    assert train(extended, 20) == 0
+    assert train(extended, 40) == 20
+    expected = checkpoints(longer)
+    # the end of the shorter run stays; in the longer it is the checkpoint before step 20
+    assert checkpoints(extended) == {**expected, "model19": expected["model20"]}
+    assert history_steps(extended) == history_steps(longer) == [*range(0, 40, 5), 40]
+
+
+def test_the_end_of_a_shorter_run_does_not_pass_for_a_save_of_the_longer(tmp_path):
+    """model19 of a run of 20 steps holds the weights after 20 updates, not 19."""
+    longer, extended = tmp_path / "longer", tmp_path / "extended"
+    train(longer, 40, custom=[19])
+    train(extended, 20, custom=[19])
+    assert train(extended, 40, custom=[19]) == 0
+    assert checkpoints(extended) == checkpoints(longer)
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_old_checkpoints_do_not_pass_for_those_of_a_run_begun_again(number, tmp_path, monkeypatch):
+    """Begun again over a shorter run, killed after ``resume.pt``: an old model19 lies there."""
+    longer, again = tmp_path / "longer", tmp_path / "again"
+    train(longer, 40, custom=[19])
+    train(again, 20)
+    write_results = Progress._write_results
+    calls = iter(range(100))
+
+    def killed(progress):
+        if next(calls) == number:
+            raise Killed
+        write_results(progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "_write_results", killed)
+        with pytest.raises(Killed):
+            train(again, 40, custom=[19])
+    train(again, 40, custom=[19])
+    assert checkpoints(again) == checkpoints(longer)
+    assert (again / "history.csv").read_bytes() == (longer / "history.csv").read_bytes()
+
+
+def test_saves_that_were_not_asked_for_before(tmp_path, capsys):
+    folder, other = tmp_path / "run", tmp_path / "other"
+    train(folder, 20)
+    train(other, 20, custom=[7])
+    assert train(folder, 20, custom=[7]) == 0
+    assert "model7 is not there" in capsys.readouterr().out
+    assert checkpoints(folder) == checkpoints(other)
+    # one that lies ahead is no reason to begin again
+    with pytest.raises(Killed):
+        train(tmp_path / "third", 20, kill_at=6)
+    assert train(tmp_path / "third", 20, custom=[7]) == 5
+    assert checkpoints(tmp_path / "third") == checkpoints(other)
+
+
+@pytest.mark.parametrize("name", ["model0", "model10", "model19"])
+def test_a_checkpoint_that_was_lost(name, tmp_path, whole, capsys):
+    folder = tmp_path / "run"
+    train(folder, 20, custom=[2, 3])
+    (folder / name).unlink()
+    start = train(folder, 20, custom=[2, 3])
+    assert start == (20 if name == "model19" else 0)  # the last is in resume.pt
+    if name != "model19":
+        assert f"{name} is not there" in capsys.readouterr().out
+    assert checkpoints(folder) == checkpoints(whole)
+
+
+def test_fewer_steps_begin_again(tmp_path, capsys):
+    folder, other = tmp_path / "run", tmp_path / "other"
+    train(folder, 20)
+    train(other, 12)
+    assert train(folder, 12) == 0
+    assert "20 steps, more than 12" in capsys.readouterr().out
+    for name, content in checkpoints(other).items():
+        assert checkpoints(folder)[name] == content
+
+
+@pytest.mark.parametrize("key", [*SETTINGS, "new"])
+def test_a_run_of_other_settings_is_refused_and_left_alone(key, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(Killed):
+        train(folder, 20, kill_at=8)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(InputError, match=f"other settings.*{key}"):
+        train(folder, 20, settings={**SETTINGS, key: 99})
+    if key in SETTINGS:
+        fewer = {k: v for k, v in SETTINGS.items() if k != key}
+        with pytest.raises(InputError, match=f"other settings.*{key}"):
+            Progress(folder, fewer, 20, saved_steps(20, 5, [], end_is_last=True))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_checkpoints_of_unknown_origin_are_refused_and_left_alone(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "model250").write_bytes(b"from the authors")
+    with pytest.raises(InputError, match=r"no resume\.pt") as error:
+        train(folder, 20)
+    assert str(folder) in str(error.value) and "\n" not in str(error.value)
+    assert checkpoints(folder) == {"model250": b"from the authors"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not torch's",
+        [1, 2],
+        {"step": 3},
+        {"settings": SETTINGS, "step": 5, "weights": {}},
+        {"settings": [], "step": 5, "weights": {}},
+    ],
+    ids=range(6),
+)
+def test_a_damaged_resume_file_is_one_line(content, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    if isinstance(content, bytes):
+        (folder / "resume.pt").write_bytes(content)
+    else:
+        storage.save_torch(content, folder / "resume.pt")
+    with pytest.raises(InputError) as error:
+        train(folder, 20)
+    assert str(folder) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_full_disk_leaves_a_run_that_goes_on(whole, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    save_torch, calls = storage.save_torch, iter(range(100))
+
+    def fail(value, path):
+        if next(calls) == 8:
+            raise InputError(f"{path} could not be written: No space left on device")
+        save_torch(value, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.storage, "save_torch", fail)
+        with pytest.raises(InputError, match="No space"):
+            train(folder, 20, custom=[2, 3])
+    train(folder, 20, custom=[2, 3])
+    assert checkpoints(folder) == checkpoints(whole)
