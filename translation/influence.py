@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from attention_dynamics.products import multiplier
 from attention_dynamics.ragged import Ragged, offsets_of
 
 from data import Pairs
@@ -93,7 +94,7 @@ def run_back(
     gradients by ``W_ih x`` (length, losses, sentences, 4 * hidden), and by the first (h, c)
     """
     length, losses, sentences, hidden_size = d_outputs.shape
-    _, weight_hh = run.weights
+    times_weight = multiplier(run.weights[1].T)  # d_gates @ W_hh
     d_gates = d_outputs.new_zeros(length, losses, sentences, 4, hidden_size)
     d_hidden, d_cell = d_state
     for step in reversed(range(length)):
@@ -106,7 +107,7 @@ def run_back(
         torch.mul(d_c[:, :, None], run.cell_to_gates[step], out=gates[:, :, :3])
         torch.mul(d_h, run.output_to_gate[step], out=gates[:, :, 3])
         d_c *= run.forget[step]
-        torch.mm(gates.view(-1, 4 * hidden_size), weight_hh, out=d_h.view(-1, hidden_size))
+        d_h.copy_(times_weight(gates.view(-1, 4 * hidden_size)).view(d_h.shape))
     return d_gates.flatten(3), (d_hidden, d_cell)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from attention_dynamics.products import multiplier
 from attention_dynamics.recurrent import bilstm
 from attention_dynamics.runs import load_model_config
 
@@ -178,12 +179,13 @@ def token_evidence(
     # W_f [d; c] is a part of d and a part of c: each is made once a token, not once a pair
     weight_d, weight_c = model.combine.weight.chunk(2, dim=1)
     from_decoded, from_values = decoded @ weight_d.T, encoded.values @ weight_c.T
+    output = multiplier(model.output.weight)
     beta = decoded.new_empty(len(predicted))
     for start in range(0, len(beta), PAIRS_AT_ONCE):
         at = slice(start, start + PAIRS_AT_ONCE)
         i = sentence[at]
         combined = F.relu(from_decoded[i, step[at]] + from_values[i, token[at]])
-        beta[at] = -nll(model.output(combined), predicted[at])
+        beta[at] = -nll(output(combined), predicted[at])
     return Output(alpha[pair_mask], logits), beta
 
 
