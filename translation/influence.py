@@ -7,6 +7,7 @@ together, as a batch. At each step of an LSTM the same few coefficients serve al
 gradient of a weight is computed.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -79,36 +80,65 @@ def run_lstm(
 
 
 def run_back(
-    run: Pass, d_outputs: Tensor, d_state: tuple[Tensor, Tensor], causal: bool = False
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    run: Pass,
+    d_outputs: Tensor,
+    d_state: tuple[Tensor, Tensor],
+    at_step: Callable[[int, int, Tensor], None],
+    causal: bool = False,
+) -> None:
     """Back through a layer, once for each of ``losses`` losses.
 
     Parameters
     ----------
     d_outputs : (length, losses, sentences, hidden), gradients of the losses by the outputs
-    d_state : gradients by the final (h, c): (losses, sentences, hidden) each; overwritten
+    d_state : gradients by the final (h, c): (losses, sentences, hidden) each; at the end, those by
+        the first (h, c) stand there
+    at_step : is given the step, the first loss that depends on it, and the gradients by ``W_ih x``
+        (losses from the first one * sentences, 4 * hidden), to be used at once
     causal : loss ``k`` depends on the steps up to ``k`` alone
-
-    Returns
-    -------
-    gradients by ``W_ih x`` (length, losses, sentences, 4 * hidden), and by the first (h, c)
     """
     length, losses, sentences, hidden_size = d_outputs.shape
     times_weight = multiplier(run.weights[1].T)  # d_gates @ W_hh
-    d_gates = d_outputs.new_zeros(length, losses, sentences, 4, hidden_size)
     d_hidden, d_cell = d_state
+    d_gates = d_outputs.new_empty(losses, sentences, 4, hidden_size)
     for step in reversed(range(length)):
         first = step if causal else 0
-        d_h = d_hidden[first:]
+        d_h, d_c, gates = d_hidden[first:], d_cell[first:], d_gates[first:]
         d_h += d_outputs[step, first:]
-        d_c = d_cell[first:]
         d_c.addcmul_(d_h, run.output_to_cell[step])
-        gates = d_gates[step, first:]
         torch.mul(d_c[:, :, None], run.cell_to_gates[step], out=gates[:, :, :3])
         torch.mul(d_h, run.output_to_gate[step], out=gates[:, :, 3])
         d_c *= run.forget[step]
-        d_h.copy_(times_weight(gates.view(-1, 4 * hidden_size)).view(d_h.shape))
-    return d_gates.flatten(3), (d_hidden, d_cell)
+        gates = gates.view(-1, 4 * hidden_size)
+        at_step(step, first, gates)
+        d_h.copy_(times_weight(gates).view(d_h.shape))
+
+
+def to_inputs(run: Pass, d_inputs: Tensor) -> Callable[[int, int, Tensor], None]:
+    """For :func:`run_back`: writes the gradients by the layer's inputs into ``d_inputs``
+    (length, losses, sentences, features).
+    """
+    times_weight = multiplier(run.weights[0].T)  # d_gates @ W_ih
+
+    def at_step(step: int, first: int, gates: Tensor) -> None:
+        d_input = d_inputs[step, first:]
+        d_input += times_weight(gates).view(d_input.shape)
+
+    return at_step
+
+
+def to_multipliers(run: Pass, delta: Tensor) -> Callable[[int, int, Tensor], None]:
+    """For :func:`run_back`: writes the gradients by multipliers of the layer's inputs into
+    ``delta`` (length, losses, sentences).
+
+    ``<d NLL / d x, x>`` is ``<d NLL / d (W_ih x), W_ih x>``.
+    """
+
+    def at_step(step: int, first: int, gates: Tensor) -> None:
+        gates = gates.view(-1, delta.shape[2], gates.shape[1])
+        delta[step, first:] += torch.einsum("ksg,sg->ks", gates, run.projected[step])
+
+    return at_step
 
 
 @torch.no_grad()
@@ -162,33 +192,37 @@ def influence_of_equal_lengths(model: Translator, source: Tensor, target: Tensor
     d_decoded = d_decoded + (d_attention @ hidden) @ model.query.weight
 
     # gradients are (length, losses, sentences, ...); loss k is that of target token k
-    n_target, sentences, hidden_size = target.shape[1] - 1, len(source), decoded.shape[2]
+    n_source, n_target = source.shape[1], target.shape[1] - 1
+    sentences, hidden_size = len(source), decoded.shape[2]
     d_outputs = decoded.new_zeros(n_target, n_target, sentences, hidden_size)
     d_outputs.diagonal().copy_(d_decoded.permute(0, 2, 1))
     d_states = []
     for run in reversed(decoder):
-        zeros = decoded.new_zeros(2, n_target, sentences, hidden_size)
-        d_gates, d_state = run_back(run, d_outputs, tuple(zeros), causal=True)
+        d_state = decoded.new_zeros(2, n_target, sentences, hidden_size)
+        d_inputs = torch.zeros_like(d_outputs)
+        at_step = to_inputs(run, d_inputs) if run is not decoder[0] else nothing
+        run_back(run, d_outputs, d_state, at_step, causal=True)
+        d_outputs = d_inputs
         d_states.insert(0, d_state)
-        if run is not decoder[0]:
-            d_outputs = d_gates @ run.weights[0]
 
     # (source length, losses, sentences, 2 * hidden)
     d_outputs = alpha.permute(2, 1, 0)[..., None] * d_context.transpose(0, 1)
     d_outputs.addcmul_(d_attention.permute(2, 1, 0)[..., None], query.transpose(0, 1))
-    for layer in reversed(range(len(encoder))):
-        forward, backward = encoder[layer]
-        d_forward, d_backward = d_outputs.chunk(2, dim=3)
-        half = [part / 2 for part in d_states[layer]]
-        d_forward, _ = run_back(forward, d_forward, tuple(part.clone() for part in half))
-        d_backward, _ = run_back(backward, d_backward.flip(0), tuple(half))
-        if layer > 0:
-            d_outputs = d_forward @ forward.weights[0]
-            d_outputs += (d_backward @ backward.weights[0]).flip(0)
-    # <d NLL / d e, e> is <d NLL / d (W_ih e), W_ih e>, for both directions
-    delta = torch.einsum("lksg,lsg->skl", d_forward, forward.projected)
-    delta += torch.einsum("lksg,lsg->skl", d_backward, backward.projected).flip(2)
-    return -delta
+    delta = decoded.new_zeros(n_source, n_target, sentences)
+    for layer, (forward, backward) in reversed(list(enumerate(encoder))):
+        d_inputs = torch.zeros_like(d_outputs) if layer > 0 else delta
+        for run, flip, d_output in zip((forward, backward), (False, True), d_outputs.chunk(2, 3)):
+            d_input, d_output = (x.flip(0) if flip else x for x in (d_inputs, d_output))
+            at_step = (to_inputs if layer > 0 else to_multipliers)(run, d_input)
+            # the decoder's first state is the mean of the directions' final ones
+            run_back(run, d_output, d_states[layer] / 2, at_step)
+            d_inputs = d_input.flip(0) if flip else d_input
+        d_outputs = d_inputs
+    return -d_outputs.permute(2, 1, 0)
+
+
+def nothing(step: int, first: int, gates: Tensor) -> None:
+    """For :func:`run_back`, where only the first state is of interest."""
 
 
 def gradient_influence(
