@@ -1,0 +1,306 @@
+"""translation/model.py and influence.py, against plain loops in double precision."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import load_script
+from torch import nn
+
+from attention_dynamics.cli import InputError
+from attention_dynamics.products import multiplier
+from attention_dynamics.ragged import Ragged
+
+data = load_script("translation", "data")
+model = load_script("translation", "model")
+influence = load_script("translation", "influence")
+embedding_beta = load_script("translation", "embedding_beta")
+eval_dump = load_script("translation", "eval_dump")
+
+VOCAB, H = 23, 5
+# lengths of source and target, <s> and </s> included
+SHAPES = {
+    "ragged": [(5, 7), (2, 2), (9, 3), (3, 11), (2, 4)],
+    "equal": [(4, 4), (4, 4), (4, 4)],
+    "single": [(6, 5)],
+    "shortest": [(1, 2), (1, 2)],
+    "one source length": [(4, 2), (4, 9), (4, 3), (4, 9)],
+}
+CASES = [(case, uniform) for case in SHAPES for uniform in (False, True)]
+
+
+def make(uniform=False, n_layers=2, dropout=0.5, seed=0, dtype=torch.float64, vocab=VOCAB):
+    torch.manual_seed(seed)
+    translator = model.Translator(vocab, H, n_layers, dropout, uniform).to(dtype).eval()
+    with torch.no_grad():  # larger weights than at the start, so that attention is not flat
+        for weight in translator.parameters():
+            weight *= 2
+    return translator
+
+
+def random_pairs(case, seed=0, vocab=VOCAB):
+    rng = np.random.default_rng(seed)
+
+    def sentence(length):
+        return [data.BOS, *rng.integers(4, vocab, max(0, length - 2)), data.EOS][-length:]
+
+    source, target = (
+        Ragged.from_rows([sentence(shape[side]) for shape in SHAPES[case]], np.int64)
+        for side in (0, 1)
+    )
+    return data.Pairs(source, target, ["text"] * len(SHAPES[case]))
+
+
+# DESIGN section 2 for one sentence pair: PyTorch's own bidirectional LSTM of two layers, no batch
+
+
+def plain(translator, embedded, target):
+    """log p of the whole vocabulary (predicted, vocabulary), α and β (predicted, source)."""
+    n_layers = len(translator.encoder)
+    encoder = nn.LSTM(H, H, n_layers, bidirectional=True, dtype=embedded.dtype)
+    for layer, lstm in enumerate(translator.encoder):
+        for name, weight in lstm.named_parameters():
+            getattr(encoder, name.replace("l0", f"l{layer}")).data = weight.data
+    h, (h_n, c_n) = encoder(embedded)
+    state = tuple(x.view(n_layers, 2, H).mean(dim=1) for x in (h_n, c_n))
+    d, _ = translator.decoder(translator.embedding(target[:-1]), state)
+    w_a, w_c, w_f, w_o = (
+        getattr(translator, name).weight for name in ("query", "context", "combine", "output")
+    )
+
+    def log_p(d_t, c_t):
+        o_t = torch.relu(w_f @ torch.cat([d_t, c_t]))
+        return torch.log_softmax(w_o @ o_t, dim=0)
+
+    log_probs, alphas, betas = [], [], []
+    for t in range(len(target) - 1):
+        q_t = w_a @ d[t]
+        logits = torch.stack([q_t @ h_s for h_s in h]) * (not translator.uniform)
+        alpha = torch.softmax(logits, dim=0)
+        log_probs.append(log_p(d[t], w_c @ sum(a * h_s for a, h_s in zip(alpha, h))))
+        alphas.append(alpha)
+        betas.append(torch.stack([log_p(d[t], w_c @ h_s)[target[t + 1]] for h_s in h]))
+    return torch.stack(log_probs), torch.stack(alphas), torch.stack(betas)
+
+
+def plain_of_pairs(translator, pairs):
+    found = [
+        plain(translator, translator.embedding(torch.from_numpy(s)), torch.from_numpy(t))
+        for s, t in zip(pairs.source, pairs.target)
+    ]
+    log_probs, alphas, betas = zip(*found)
+    return torch.cat(log_probs), *(torch.cat([x.flatten() for x in xs]) for xs in (alphas, betas))
+
+
+@pytest.mark.parametrize(("case", "uniform"), CASES)
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
+def test_against_one_sentence_at_a_time(case, uniform, n_layers):
+    translator, pairs = make(uniform, n_layers), random_pairs(case)
+    batch = data.to_tensors(pairs)
+    with torch.no_grad():
+        log_probs, alpha, beta = plain_of_pairs(translator, pairs)
+        output = translator(*batch)
+    assert torch.allclose(output.logits.log_softmax(dim=1), log_probs, atol=1e-10)
+    assert torch.allclose(output.alpha, alpha, atol=1e-10)
+    again, found_beta = model.token_evidence(translator, *batch)
+    assert torch.allclose(again.logits, output.logits) and torch.equal(again.alpha, output.alpha)
+    assert torch.allclose(found_beta, beta, atol=1e-10)
+
+
+def test_evidence_in_chunks_is_the_same(monkeypatch):
+    translator, batch = make(), data.to_tensors(random_pairs("ragged"))
+    whole = model.token_evidence(translator, *batch)[1]
+    for size in (1, 7, len(whole)):
+        monkeypatch.setattr(model, "PAIRS_AT_ONCE", size)
+        assert torch.allclose(model.token_evidence(translator, *batch)[1], whole, atol=1e-12)
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+def test_alpha_is_a_distribution_over_the_sentence_s_own_tokens(uniform):
+    pairs = random_pairs("ragged")
+    alpha = make(uniform)(*data.to_tensors(pairs)).alpha.detach().numpy()
+    n_source, n_target = pairs.source.lengths, pairs.target.lengths - 1
+    rows = np.repeat(n_source, n_target)
+    assert len(alpha) == rows.sum()
+    starts = np.concatenate([[0], rows.cumsum()[:-1]])
+    assert np.allclose(np.add.reduceat(alpha, starts), 1)
+    if uniform:
+        assert np.allclose(alpha, np.repeat(1 / rows, rows))
+    else:
+        assert np.ptp(alpha[: n_source[0]]) > 0.01
+
+
+def test_padding_never_changes_a_result():
+    """A sentence pair alone, and in a batch with longer and shorter ones."""
+    translator, pairs = make(), random_pairs("ragged")
+    together, beta = model.token_evidence(translator, *data.to_tensors(pairs))
+    delta = influence.gradient_influence(translator, pairs, torch.device("cpu"), 3)
+    found = []
+    for row in range(len(pairs)):
+        alone = pairs.take(np.array([row]))
+        output, evidence = model.token_evidence(translator, *data.to_tensors(alone))
+        influences = influence.gradient_influence(translator, alone, torch.device("cpu"), 3)
+        found.append((output.alpha, output.logits, evidence, torch.from_numpy(influences)))
+    alpha, logits, evidence, influences = (torch.cat(x) for x in zip(*found))
+    assert torch.allclose(together.alpha, alpha, atol=1e-12)
+    assert torch.allclose(together.logits, logits, atol=1e-12)
+    assert torch.allclose(beta, evidence, atol=1e-12)
+    assert np.allclose(delta, influences.numpy(), atol=1e-7)
+
+
+@pytest.mark.parametrize(("case", "uniform"), CASES)
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_influence_against_a_backward_pass_per_target_token(case, uniform, n_layers, batch_size):
+    translator = make(uniform, n_layers).requires_grad_(False)
+    pairs = random_pairs(case)
+    expected = []
+    for source, target in zip(pairs.source, pairs.target):
+        embedded = translator.embedding(torch.from_numpy(source))
+        scale = torch.ones(len(source), dtype=torch.float64, requires_grad=True)
+        target = torch.from_numpy(target)
+        log_probs, _, _ = plain(translator, embedded * scale[:, None], target)
+        for t, token in enumerate(target[1:]):
+            (gradient,) = torch.autograd.grad(-log_probs[t, token], scale, retain_graph=True)
+            expected.append(-gradient)
+    expected = torch.cat(expected).numpy()
+    found = influence.gradient_influence(translator, pairs, torch.device("cpu"), batch_size)
+    assert found.dtype == np.float32
+    assert abs(found - expected).max() < 1e-6 * max(1, abs(expected).max())
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+def test_influence_against_finite_differences(uniform):
+    translator, pairs, step = make(uniform), random_pairs("one source length"), 1e-5
+    found = influence.influence_of_equal_lengths(
+        translator,
+        torch.from_numpy(np.stack(list(pairs.source))),
+        torch.from_numpy(np.stack([np.pad(t, (0, 9 - len(t))) for t in pairs.target])),
+    )
+    assert found.dtype == torch.float64
+    for row, (source, target) in enumerate(zip(pairs.source, pairs.target)):
+        target = torch.from_numpy(target)
+        embedded = translator.embedding(torch.from_numpy(source)).detach()
+        for place in range(len(source)):
+            log_probs = []
+            for change in (step, -step):
+                scale = torch.ones(len(source), 1, dtype=torch.float64)
+                scale[place] += change
+                with torch.no_grad():
+                    all_log_probs, _, _ = plain(translator, embedded * scale, target)
+                log_probs.append(all_log_probs.gather(1, target[1:, None])[:, 0])
+            expected = (log_probs[0] - log_probs[1]) / (2 * step)  # -d NLL / d m
+            assert torch.allclose(found[row, : len(expected), place], expected, atol=1e-8)
+
+
+def test_influence_in_batches_of_every_size(monkeypatch):
+    translator, pairs = make(), random_pairs("ragged")
+    whole = influence.gradient_influence(translator, pairs, torch.device("cpu"), 16)
+    monkeypatch.setattr(influence, "PAIRS_AT_ONCE", 1)
+    one_by_one = influence.gradient_influence(translator, pairs, torch.device("cpu"), 16)
+    assert np.allclose(whole, one_by_one, atol=1e-7)
+    rng = np.random.default_rng(0)
+    n_source, n_target = rng.integers(2, 6, (2, 50))
+    monkeypatch.setattr(influence, "PAIRS_AT_ONCE", 60)
+    batches = influence.batches_of_equal_source(n_source, n_target, 4)
+    assert sorted(np.concatenate(batches)) == list(range(50))
+    for rows in batches:
+        assert len(set(n_source[rows])) == 1 and len(rows) <= 4
+        assert len(rows) == 1 or len(rows) * n_source[rows[0]] * n_target[rows].max() <= 60
+
+
+def test_dropout_is_for_training_alone():
+    translator, batch = make(), data.to_tensors(random_pairs("ragged"))
+    assert torch.equal(translator(*batch).logits, translator(*batch).logits)
+    translator.train()
+    torch.manual_seed(3)
+    one = translator(*batch).logits
+    two = translator(*batch).logits
+    torch.manual_seed(3)
+    assert not torch.equal(one, two) and torch.equal(one, translator(*batch).logits)
+
+
+def test_validate_is_the_mean_over_target_tokens(monkeypatch):
+    translator, pairs = make(), random_pairs("ragged")
+    log_probs, _, _ = plain_of_pairs(translator, pairs)
+    predicted = torch.from_numpy(np.concatenate([target[1:] for target in pairs.target]))
+    loss = -log_probs.gather(1, predicted[:, None]).mean().item()
+    accuracy = 100 * (log_probs.argmax(dim=1) == predicted).double().mean().item()
+    translator.train()
+    for tokens in (1, 10, 1000):
+        monkeypatch.setattr(model, "EVAL_TOKENS", tokens)
+        found = model.validate(translator, pairs, torch.device("cpu"))
+        assert found == pytest.approx((loss, accuracy), abs=1e-9)
+    assert translator.training
+
+
+def test_evaluation_columns_are_those_of_the_model(monkeypatch):
+    """In the order of the sentences, whatever the batches; metas of each split."""
+    translator, pairs = make(dtype=torch.float32), random_pairs("ragged")
+    splits = {"val": np.arange(3), "train": np.arange(3, 5)}
+    _, alpha, beta = plain_of_pairs(translator, pairs)
+    for tokens in (1, 12, 1000):
+        monkeypatch.setattr(eval_dump, "EVAL_TOKENS", tokens)
+        with torch.no_grad():
+            columns = eval_dump.evaluate_checkpoint(translator, pairs, splits, torch.device("cpu"))
+        assert abs(columns["alpha"] - alpha.detach().numpy()).max() < 1e-5
+        assert abs(columns["beta"] - beta.detach().numpy()).max() < 1e-4
+        for split, rows in splits.items():
+            expected = model.validate(translator, pairs.take(rows), torch.device("cpu"))
+            metas = columns["metas"]
+            assert metas[f"{split}_acc"] == pytest.approx(expected[1])
+            assert np.log(metas[f"{split}_perplexity"]) == pytest.approx(expected[0], abs=1e-5)
+
+
+def test_word_baseline_against_its_definition():
+    torch.manual_seed(0)
+    baseline = embedding_beta.WordBaseline(VOCAB, 7).double()
+    pairs = random_pairs("ragged")
+    source, lengths, _, _ = data.to_tensors(pairs)
+    e, w = baseline.embedding.weight.detach().numpy(), baseline.output.weight.detach().numpy().T
+    for row, found in zip(pairs.source, baseline(source, lengths).detach().numpy()):
+        logits = np.mean([e[token] for token in row], axis=0) @ w
+        assert np.allclose(found, logits - np.log(np.exp(logits).sum()))
+    beta = baseline.beta()
+    exp = np.exp(e @ w)
+    assert np.allclose(beta, exp / exp.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 4, 5), (17, 64, 33)])
+def test_multiplier(dtype, shape):
+    rows, features, outputs = shape
+    torch.manual_seed(0)
+    weight, x = torch.randn(outputs, features, dtype=dtype), torch.randn(rows, features).to(dtype)
+    assert torch.allclose(multiplier(weight)(x), x @ weight.T, atol=1e-5)
+    across = torch.randn(features, outputs, dtype=dtype)
+    assert torch.allclose(multiplier(across.T)(x), x @ across, atol=1e-5)
+
+
+def test_shipped_configs():
+    folder = Path(data.__file__).parent / "configs"
+    assert model.load_config(folder / "model.json") == {
+        "h_dim": 256,
+        "dropout": 0.5,
+        "n_layers": 2,
+        "b_size": 16,
+    }
+    model.load_config(folder / "toy_model.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dropout": 1.0}, '"dropout" is 1.0'),
+        ({"n_layers": 0}, '"n_layers" is 0'),
+        ({"h_dim": None}, '"h_dim" is None'),
+        ({"heads": 8}, '"heads" is unknown'),
+    ],
+)
+def test_bad_config(tmp_path, change, message):
+    config = {"h_dim": 8, "dropout": 0.5, "n_layers": 2, "b_size": 4} | change
+    (tmp_path / "model.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=message):
+        model.load_config(tmp_path / "model.json")
