@@ -33,7 +33,7 @@ def draw_dynamics(results: dict[tuple, dict[str, Any]], path: Path) -> None:
     from matplotlib.ticker import ScalarFormatter
 
     figure, axes = plt.subplots(
-        1, len(results), figsize=(5.2 * len(results), 4.2), squeeze=False, layout="constrained"
+        1, len(results), figsize=(5.2 * len(results), 4.6), squeeze=False, layout="constrained"
     )
     for axis, ((dataset, metric, split, performance), summary) in zip(axes[0], results.items()):
         iterations = summary["iterations"]
@@ -70,7 +70,8 @@ def draw_dynamics(results: dict[tuple, dict[str, Any]], path: Path) -> None:
         )
         second.set_ylabel(performance, color=PERFORMANCE)
         second.tick_params(axis="y", colors=PERFORMANCE)
-        axis.legend(handles=handles, loc="lower right", fontsize=8, framealpha=0.9)
+    # one legend below: within a panel it would hide a curve
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
 
     with storage.write_whole(path) as file:
         figure.savefig(file, format=path.suffix.lstrip(".") or "png", dpi=150)
