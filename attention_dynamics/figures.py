@@ -1,8 +1,11 @@
 """Figures: how agreement and performance go over training."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
+from attention_dynamics import cli, storage
+from attention_dynamics.cli import InputError
 from attention_dynamics.dynamics import NOTATION
 
 # Okabe and Ito's colours, told apart by colour-blind readers; dashes tell them apart in print.
@@ -29,10 +32,8 @@ def draw_dynamics(results: dict[tuple, dict[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
     from matplotlib.ticker import ScalarFormatter
 
-    from attention_dynamics.storage import write_whole
-
     figure, axes = plt.subplots(
-        1, len(results), figsize=(5.2 * len(results), 4.2), squeeze=False, layout="constrained"
+        1, len(results), figsize=(5.2 * len(results), 4.6), squeeze=False, layout="constrained"
     )
     for axis, ((dataset, metric, split, performance), summary) in zip(axes[0], results.items()):
         iterations = summary["iterations"]
@@ -69,8 +70,51 @@ def draw_dynamics(results: dict[tuple, dict[str, Any]], path: Path) -> None:
         )
         second.set_ylabel(performance, color=PERFORMANCE)
         second.tick_params(axis="y", colors=PERFORMANCE)
-        axis.legend(handles=handles, loc="lower right", fontsize=8, framealpha=0.9)
+    # one legend below: within a panel it would hide a curve
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
 
-    with write_whole(path) as file:
+    with storage.write_whole(path) as file:
         figure.savefig(file, format=path.suffix.lstrip(".") or "png", dpi=150)
     plt.close(figure)
+
+
+def parser(datasets: list[str], aliases: dict[str, str]) -> cli.Parser:
+    """The flags of both tasks' ``plot_dynamics.py``."""
+    parser = cli.Parser("Draw agreement and performance over training, a panel for each dataset.")
+    cli.add_dataset(parser, datasets, aliases, several=True)
+    parser.add_argument("--stats", type=Path, required=True, help="pickle of the collected results")
+    parser.add_argument("--out_file", type=Path, required=True, help="figure: .png, .pdf or .svg")
+    parser.add_argument("--metric", default="top 5% match", help="as in the results")
+    parser.add_argument(
+        "--performance", help="such as test_acc or val_bleu; by itself the first in the results"
+    )
+    return parser
+
+
+def plot_dynamics(args: argparse.Namespace) -> None:
+    """Draw what the flags of :func:`parser` ask for.
+
+    Raises
+    ------
+    InputError
+        where the results lack a dataset, or the file's ending is unknown.
+    """
+    if args.out_file.suffix not in (".png", ".pdf", ".svg"):
+        raise InputError(f"--out_file {args.out_file}: name a .png, .pdf or .svg file")
+    collect = "collect_*_stats.py writes it"
+    results = storage.load_pickle(args.stats, collect)
+    if not isinstance(results, dict) or not all(type(key) is tuple for key in results):
+        raise InputError(f"{args.stats} has no results in it: {collect}")
+    chosen = {}
+    for dataset in args.datasets:
+        found = [
+            key
+            for key in results
+            if key[:2] == (dataset, args.metric) and args.performance in (None, key[3])
+        ]
+        if not found:
+            wanted = " ".join(filter(None, [args.metric, "of", dataset, args.performance]))
+            raise InputError(f"{args.stats} has no {wanted}: {collect}")
+        chosen[found[0]] = results[found[0]]
+    draw_dynamics(chosen, args.out_file)
+    print(args.out_file)
