@@ -3,7 +3,6 @@
 import json
 import os
 import pickle
-import runpy
 import shlex
 import shutil
 import signal
@@ -11,12 +10,13 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import load_script
+from conftest import assert_one_line, call_script, files_in, load_script
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "classification"
@@ -26,40 +26,7 @@ RUNS = [("Normal_A", 20, False), ("normal_b", 13, False), ("Uniform", 12, True)]
 SMALL = {"h_dim": 48, "intermediate_dim": 32, "embed_dim": 128, "b_size": 32}
 
 
-def call(script: str, *flags, capsys) -> tuple[int, str, str]:
-    """Run a script in this process: exit status, output, error output."""
-    for name in ("data", "model"):  # translation has modules of these names too
-        sys.modules.pop(name, None)
-    old_argv, old_path = sys.argv, list(sys.path)
-    sys.argv = [str(FOLDER / script), *map(str, flags)]
-    sys.path.insert(0, str(FOLDER))
-    status = 0
-    try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
-    except SystemExit as end:
-        status = end.code or 0
-    finally:
-        sys.argv, sys.path[:] = old_argv, old_path
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
-
-
-def assert_one_line(result: tuple[int, str, str], *words: str) -> None:
-    """Bad input: status 2, one line that holds ``words``, no other output."""
-    status, out, err = result
-    assert status == 2, (out, err)
-    assert out == ""
-    assert len(err.splitlines()) == 1, err
-    for word in words:
-        assert word in err
-
-
-def files_in(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+call = partial(call_script, "classification")
 
 
 def train_flags(folder: Path, seed: int = 20, uniform: bool = False, **changes) -> list:

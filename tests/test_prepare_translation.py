@@ -1,0 +1,293 @@
+"""translation/prepare_data.py: readers, splits, files, errors."""
+
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from conftest import load_script
+
+from attention_dynamics.cli import InputError
+from attention_dynamics.download import PublicFile
+
+prepare = load_script("translation", "prepare_data")
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "translation"
+
+
+def run_script(*arguments, cwd):
+    script = os.path.relpath(FOLDER / "prepare_data.py", cwd)
+    return subprocess.run(
+        [sys.executable, script, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def files_in(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def read_lines(path):
+    text = path.read_text()
+    assert text.endswith("\n")
+    return text[:-1].split("\n")
+
+
+def write_multi30k(folder, train, val):
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, pairs in (("train", train), ("val", val)):
+        for side, language in enumerate(("de", "en")):
+            text = "".join(pair[side] + "\n" for pair in pairs)
+            (folder / f"{split}.{language}.gz").write_bytes(gzip.compress(text.encode()))
+
+
+def test_toy_as_a_user_prepares_it(tmp_path):
+    results = [
+        run_script("--dataset", "toy", "--data_dir", tmp_path / name, cwd=cwd)
+        for name, cwd in (("one", ROOT), ("two", FOLDER))
+    ]
+    assert [(r.returncode, r.stderr) for r in results] == [(0, "")] * 2
+    assert results[0].stdout == results[1].stdout
+    assert [line.split(",")[0] for line in results[0].stdout.splitlines()] == [
+        "train: 4",
+        "val: 200 sentence pairs",
+    ]
+    assert files_in(tmp_path / "one" / "toy") == files_in(tmp_path / "two" / "toy")
+    lexicon = dict(zip(prepare.TOY_SOURCE, prepare.TOY_TARGET))
+    assert len(lexicon) == len(set(lexicon.values())) == 36
+    adjectives = {prepare.TOY_SOURCE[i] for i in prepare.TOY_CLASSES["adjective"]}
+    moved = 0
+    for split in ("train", "val"):
+        sources = read_lines(tmp_path / "one" / "toy" / f"{split}.src")
+        targets = read_lines(tmp_path / "one" / "toy" / f"{split}.trg")
+        for source, target in zip(sources, targets):
+            words = source.split()
+            assert 4 <= len(words) <= 7
+            in_order = [lexicon[word] for word in words]
+            assert sorted(in_order) == sorted(target.split())
+            # an adjective has changed places with the noun after it, and nothing else has
+            for i, word in enumerate(words):
+                if word in adjectives:
+                    in_order[i], in_order[i + 1] = in_order[i + 1], in_order[i]
+            assert in_order == target.split()
+            moved += any(word in adjectives for word in words)
+    assert 0.8 < moved / 4200 < 0.95
+
+
+def test_seed_changes_toy(tmp_path):
+    for seed in (1, 2):
+        folder = str(tmp_path / str(seed))
+        prepare.main(["--dataset", "toy", "--seed", str(seed), "--data_dir", folder])
+    assert files_in(tmp_path / "1" / "toy") != files_in(tmp_path / "2" / "toy")
+
+
+def test_multi30k(tmp_path, capsys):
+    train = [(f"Satz {i} ä", f"Sentence  {i} ") for i in range(7)] + [("", "nothing")]
+    val = [("Ein Satz\u2028 hier", "A sentence here")]
+    write_multi30k(tmp_path / "raw" / "multi30k", train, val)
+    for source in ("raw", "raw/multi30k"):
+        folder = tmp_path / source.replace("/", "-").replace("raw", "data")
+        prepare.main(
+            ["--dataset", "multi30k", "--source", str(tmp_path / source), "--data_dir", str(folder)]
+        )
+        out = capsys.readouterr().out
+        assert "differs from the public file" in out
+        assert "left out 1 pairs with an empty side" in out
+        assert "train: 7 sentence pairs" in out and "val: 1 sentence pairs" in out
+        files = files_in(folder / "multi30k")
+        assert list(files) == ["train.de", "train.en", "val.de", "val.en"]
+        assert files["train.de"].decode() == "".join(f"Satz {i} ä\n" for i in range(7))
+        assert files["train.en"].decode() == "".join(f"Sentence  {i}\n" for i in range(7))
+        assert files["val.de"].decode() == "Ein Satz\u2028 hier\n"
+
+
+TALK = """<url>http://talk</url>
+<keywords>talks, all</keywords>
+<speaker>A. B.</speaker>
+<talkid>{}</talkid>
+<title>{}: a talk</title>
+<description>{}: about it</description>
+{}<reviewer href="http://x">C. D.</reviewer>
+"""
+
+
+def write_iwslt14(path, sides):
+    with tarfile.open(path, "w:gz") as archive:
+        for language, lines in sides.items():
+            body = "".join(f" {line} \n" for line in lines)
+            content = TALK.format(1, language, language, body).encode()
+            info = tarfile.TarInfo(f"de-en/train.tags.de-en.{language}")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def test_iwslt14(tmp_path, capsys):
+    n = 100
+    sides = {
+        "de": [f"Das ist der Satz Nummer {i} von allen <3 ." for i in range(n)],
+        "en": [f"This is the sentence number {i} of all <3 ." for i in range(n)],
+    }
+    sides["de"][10] = "sehr lang " * 60  # too long, and too unequal
+    sides["en"][20] = "uneven " * 90  # too unequal
+    sides["en"][30] = ""
+    sides["de"][40] = sides["en"][40] = "lang " * 90
+    path = write_iwslt14(tmp_path / "de-en.tgz", sides)
+    flags = ["--dataset", "iwslt14", "--source", str(path), "--data_dir", str(tmp_path)]
+    prepare.main([*flags, "--max_length", "80"])
+    out = capsys.readouterr().out
+    assert "no checksum is published; read" in out
+    assert "left out 1 pairs with an empty side" in out
+    kept = [
+        (sides["de"][i].strip(), sides["en"][i].strip())
+        for i in range(n)
+        if i not in (10, 20, 30, 40)
+    ]
+    # the title and the description stay, without their tags
+    kept = [("de: a talk", "en: a talk"), ("de: about it", "en: about it"), *kept]
+    folder = tmp_path / "iwslt14"
+    assert sorted(files_in(folder)) == ["train.de", "train.en", "valid.de", "valid.en"]
+    found = {
+        split: list(zip(*(read_lines(folder / f"{split}.{side}") for side in ("de", "en"))))
+        for split in ("train", "valid")
+    }
+    assert found["valid"] == kept[22::23] and len(found["valid"]) == 4
+    assert found["train"] == [pair for i, pair in enumerate(kept) if i % 23 != 22]
+    counts = [line for line in out.splitlines() if "pieces" in line]
+    assert len(counts) == 1 and "left out 3 pairs with a side of more than 80" in counts[0]
+
+
+def news(lines):
+    return gzip.compress("".join(line + "\n" for line in lines).encode())
+
+
+def test_news_commentary(tmp_path, capsys):
+    lines = [f"Source {i}\tZiel {i}" for i in range(50)]
+    lines[5:5] = ["\t", "Only one side\t", "\tThe other", 'A "quoted" word\tZitat "hier']
+    source = tmp_path / "news-commentary-v14.en-nl.tsv.gz"
+    source.write_bytes(news(lines))
+    flags = ["--dataset", "news_commentary_v14_en_nl", "--source", str(source)]
+    for name in ("one", "two"):
+        folder = str(tmp_path / name)
+        prepare.main([*flags, "--val_size", "10", "--data_dir", folder])
+        assert "left out 3 pairs with an empty side" in capsys.readouterr().out
+    folder = tmp_path / "one" / "news-commentary-v14-en-nl"
+    assert files_in(folder) == files_in(tmp_path / "two" / "news-commentary-v14-en-nl")
+    assert sorted(files_in(folder)) == [
+        "train.src",
+        "train.src_raw",
+        "train.trg",
+        "train.trg_raw",
+        "val.src",
+        "val.trg",
+    ]
+    sides = {
+        name: json.loads((folder / name).read_text())
+        for name in files_in(folder)
+        if not name.endswith("raw")
+    }
+    for side in ("src", "trg"):
+        assert read_lines(folder / f"train.{side}_raw") == sides[f"train.{side}"]
+    pairs = list(zip(sides["train.src"], sides["train.trg"]))
+    pairs += list(zip(sides["val.src"], sides["val.trg"]))
+    assert len(sides["val.src"]) == 10 and len(pairs) == 51
+    full = [tuple(line.split("\t")) for line in lines if all(line.split("\t"))]
+    assert sorted(pairs) == sorted(full)
+    prepare.main([*flags, "--val_size", "10", "--seed", "2", "--data_dir", str(tmp_path / "two")])
+    assert files_in(folder) != files_in(tmp_path / "two" / "news-commentary-v14-en-nl")
+
+
+def test_every_public_file(tmp_path):
+    files = [file for group in prepare.FILES.values() for file in group]
+    assert all(isinstance(file, PublicFile) and file.url.startswith("http") for file in files)
+    assert [bool(file.checksum) for file in files] == [True] * 4 + [False] * 4
+    assert [*prepare.FILES, "toy"] == prepare.DATASETS
+
+
+@pytest.mark.parametrize(
+    ("dataset", "files", "flags", "message"),
+    [
+        ("multi30k", {"train.de": b"a\n", "train.en": b"a\nb\n"}, [], "has 1 lines and .* 2"),
+        ("multi30k", {"train.de": b"a\n"}, [], r"no multi30k/train\.en"),
+        ("multi30k", {"train.de": b"a\xff\n", "train.en": b"a\n"}, [], "not utf-8"),
+        (
+            "multi30k",
+            {f"{s}.{x}": b"\n" for s in ("train", "val") for x in ("de", "en")},
+            [],
+            "no ",
+        ),
+        ("iwslt14", {"x": b""}, [], r"no de-en/train\.tags\.de-en\.de"),
+        ("news_commentary_v14_it_pt", {"x": b""}, [], r"no news-commentary-v14\.it-pt\.tsv"),
+        (
+            "news_commentary_v14_it_pt",
+            {"news-commentary-v14.it-pt.tsv": b"a\tb\na\tb\tc\n"},
+            [],
+            "line 2: not two columns",
+        ),
+        (
+            "news_commentary_v14_it_pt",
+            {"news-commentary-v14.it-pt.tsv": b"a\tb\nc\td\n"},
+            ["--val_size", "2"],
+            "--val_size 2: there are no more than 2 pairs",
+        ),
+        ("toy", {}, [], "it has no source"),
+    ],
+)
+def test_bad_sources_are_one_line_and_change_nothing(tmp_path, dataset, files, flags, message):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name, content in files.items():
+        (source / name).write_bytes(content)
+    folder = tmp_path / "data" / prepare.CORPORA[dataset].folder
+    folder.mkdir(parents=True)
+    (folder / "train.de").write_text("old")
+    command = ["--dataset", dataset, "--source", str(source), "--data_dir", str(tmp_path / "data")]
+    with pytest.raises(InputError, match=message) as error:
+        prepare.main([*command, *flags])
+    assert "\n" not in str(error.value)
+    assert files_in(folder) == {"train.de": b"old"}
+
+
+def test_errors_as_a_user_sees_them(tmp_path):
+    for arguments, message in (
+        (["--dataset", "wmt14"], "invalid choice: 'wmt14'"),
+        (["--dataset", "toy", "--val_size", "0"], "0 is not a positive number"),
+        (["--dataset", "multi30k", "--source", tmp_path / "absent"], "there is no such file"),
+    ):
+        result = run_script(*arguments, "--data_dir", tmp_path / "data", cwd=tmp_path)
+        assert result.returncode == 2
+        assert message in result.stderr and result.stderr.count("\n") == 1
+        assert not (tmp_path / "data").exists()
+
+
+def test_pieces_of_other_sentences_are_removed(tmp_path):
+    command = ["--dataset", "toy", "--data_dir", str(tmp_path)]
+    prepare.main(command)
+    model = tmp_path / "toy" / "toy.model"
+    model.write_text("a model")
+    prepare.main(command)  # changes nothing
+    assert model.exists()
+    prepare.main([*command, "--seed", "2"])
+    assert not model.exists()
+
+
+@pytest.mark.parametrize("name", ["train.src", "train.trg", "val.src", "val.trg"])
+def test_a_failure_while_writing_keeps_the_old_files(tmp_path, name):
+    command = ["--dataset", "toy", "--data_dir", str(tmp_path)]
+    prepare.main(command)
+    before = files_in(tmp_path / "toy")
+    blocked = tmp_path / "toy" / f".{name}.tmp"
+    blocked.mkdir()  # the temporary file cannot be opened
+    with pytest.raises(InputError, match="could not be written"):
+        prepare.main([*command, "--seed", "2"])
+    blocked.rmdir()
+    assert files_in(tmp_path / "toy") == before

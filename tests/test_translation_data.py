@@ -1,0 +1,247 @@
+"""translation/data.py: reading a dataset, its SentencePiece model, and what cannot be used."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import load_script
+
+from attention_dynamics.cli import InputError
+
+data = load_script("translation", "data")
+prepare = load_script("translation", "prepare_data")
+
+ROOT = Path(__file__).resolve().parents[1]
+RAW = ROOT.parent / "shared" / "data" / "raw"
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A folder with the toy data in it, and a SentencePiece model made of them."""
+    folder = tmp_path_factory.mktemp("toy")
+    prepare.main(["--dataset", "toy", "--data_dir", str(folder)])
+    data.load_dataset(folder, "toy")
+    return folder
+
+
+@pytest.fixture
+def copy(toy, tmp_path):
+    """Its files, to be spoilt."""
+    (tmp_path / "toy").mkdir()
+    for path in (toy / "toy").iterdir():
+        (tmp_path / "toy" / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+def lines(folder, name):
+    return (folder / "toy" / name).read_text().splitlines()
+
+
+def test_sentences_are_encoded_with_their_ends(toy):
+    dataset = data.load_dataset(toy, "toy")
+    assert dataset.vocab[:4] == ["<pad>", "<s>", "</s>", "<unk>"] and len(dataset.vocab) == 76
+    for pairs, split in ((dataset.train, "train"), (dataset.val, "val")):
+        sources, targets = lines(toy, f"{split}.src"), lines(toy, f"{split}.trg")
+        assert len(pairs) == len(sources) == len(targets)
+        assert pairs.references == targets
+        assert pairs.source.values.dtype == np.int64
+        for side, texts in ((pairs.source, sources), (pairs.target, targets)):
+            assert len(side) == len(texts)
+            for tokens, text in zip(side, texts):
+                assert tokens[0] == data.BOS and tokens[-1] == data.EOS
+                assert len(tokens) == len(text.split()) + 2  # of the toy data, a word a piece
+                assert dataset.pieces.decode(tokens[1:-1].tolist()) == text
+
+
+def test_take_and_concatenate(toy):
+    dataset = data.load_dataset(toy, "toy")
+    rows = np.array([5, 0, 5])
+    both = dataset.train.take(rows).concatenate(dataset.val)
+    assert len(both) == 3 + len(dataset.val)
+    assert both.references[:4] == [dataset.train.references[row] for row in rows] + [
+        dataset.val.references[0]
+    ]
+    for i, row in enumerate(rows):
+        assert both.source[i].tolist() == dataset.train.source[row].tolist()
+        assert both.target[i].tolist() == dataset.train.target[row].tolist()
+    assert both.target[3].tolist() == dataset.val.target[0].tolist()
+
+
+def test_training_subset_is_seeded_and_as_large_as_validation(toy):
+    dataset = data.load_dataset(toy, "toy")
+    rows = data.training_subset(dataset)
+    assert len(rows) == len(set(rows)) == len(dataset.val)
+    assert rows.max() < len(dataset.train)
+    assert rows.tolist() == data.training_subset(dataset).tolist() != sorted(rows)
+
+
+def test_batches_hold_every_pair_once(toy):
+    pairs = data.load_dataset(toy, "toy").val
+    seen = []
+    for rows, batch in data.batches_of_like_length(pairs, 50):
+        longest = max(batch.source.lengths.max(), batch.target.lengths.max())
+        assert len(rows) == 1 or longest * len(rows) <= 50
+        assert batch.references == [pairs.references[row] for row in rows]
+        seen += rows.tolist()
+    assert sorted(seen) == list(range(len(pairs)))
+
+
+def test_the_same_text_gives_the_same_pieces(toy):
+    """In another process, and whatever the number of threads."""
+    program = (
+        "import sys, hashlib, data; from pathlib import Path; "
+        "text = Path(sys.argv[1]).read_text().splitlines(); "
+        "print(hashlib.md5(data.train_pieces(text, 30)).hexdigest())"
+    )
+    command = [sys.executable, "-c", program, str(toy / "toy" / "train.src")]
+    found = {
+        subprocess.run(
+            command, cwd=ROOT / "translation", capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(found) == 1
+
+
+def test_pieces_are_trained_where_there_are_none(copy, capsys):
+    before = data.load_dataset(copy, "toy")
+    assert capsys.readouterr().out == ""
+    model = copy / "toy" / "toy.model"
+    content = model.read_bytes()
+    model.unlink()
+    after = data.load_dataset(copy, "toy")
+    assert capsys.readouterr().out == f"{model}: training 76 pieces\n"
+    assert model.read_bytes() == content
+    assert before.digest == after.digest
+    assert {path.name for path in (copy / "toy").iterdir()} == {
+        "toy.model",
+        *(f"{split}.{side}" for split in ("train", "val") for side in ("src", "trg")),
+    }
+
+
+@pytest.mark.parametrize("name", ["train.src", "train.trg", "val.src", "val.trg"])
+def test_the_digest_tells_any_change(copy, name):
+    before = data.load_dataset(copy, "toy").digest
+    text = lines(copy, name)
+    (copy / "toy" / name).write_text("\n".join(text[::-1]) + "\n")
+    assert data.load_dataset(copy, "toy").digest != before
+
+
+def test_line_ends_and_spaces_do_not_matter(copy):
+    before = data.load_dataset(copy, "toy").val
+    path = copy / "toy" / "val.src"
+    path.write_text("\r\n".join(f" {line} " for line in lines(copy, "val.src")))
+    after = data.load_dataset(copy, "toy").val
+    assert before.source.values.tolist() == after.source.values.tolist()
+    # what Python takes for line ends is none of ours
+    path.write_text("a\u2028b\n" + "\n".join(lines(copy, "val.src")[1:]))
+    assert len(data.load_dataset(copy, "toy").val) == len(before)
+
+
+def spoil(folder, name, content):
+    (folder / "toy" / name).write_bytes(content)
+
+
+GOOD = b"gila kala\n" * 200
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("val.src", GOOD[:-10], ["val.src has 199 sentences", "val.trg 200", "prepare_data.py"]),
+        ("val.trg", GOOD + b"one\n", ["val.trg 201"]),
+        ("val.src", GOOD[:50] + b"\n" + GOOD[50:-10], ["val.src, line 6: it is empty"]),
+        ("val.src", b" \t\n" + GOOD[10:], ["val.src, line 1: it is empty"]),
+        ("val.src", GOOD + b"\n", ["val.src, line 201: it is empty"]),
+        ("val.src", b"", ["val.src has no sentences"]),
+        ("train.trg", b"gila\nk\xe4la\n", ["train.trg, line 2: it is not UTF-8"]),
+        ("toy.model", b"not a model", ["toy.model is damaged", "delete"]),
+        ("toy.model", b"", ["toy.model"]),
+    ],
+)
+def test_bad_files_are_one_line(copy, name, content, words):
+    spoil(copy, name, content)
+    with pytest.raises(InputError) as error:
+        data.load_dataset(copy, "toy")
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["train.src", "val.trg"])
+def test_missing_files_are_one_line(copy, name):
+    (copy / "toy" / name).unlink()
+    with pytest.raises(InputError, match=rf"{name} is missing: run .*prepare_data.py --dataset to"):
+        data.load_dataset(copy, "toy")
+    with pytest.raises(InputError, match="is missing"):
+        data.load_dataset(copy / "nowhere", "multi30k")
+
+
+def test_pieces_of_another_number(copy):
+    text = lines(copy, "train.src")
+    spoil(copy, "toy.model", data.train_pieces(text, 30))
+    with pytest.raises(InputError, match=r"has 30 pieces, not 76: give --vocab_size, or delete"):
+        data.load_dataset(copy, "toy")
+    assert len(data.load_dataset(copy, "toy", 30).vocab) == 30
+
+
+def test_pieces_with_other_special_tokens(copy):
+    import io
+
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines(copy, "train.src")),
+        model_writer=model,
+        vocab_size=30,
+        minloglevel=2,
+    )
+    spoil(copy, "toy.model", model.getvalue())
+    with pytest.raises(InputError, match=r"pad, bos, eos, unk at \[-1, 1, 2, 0\]"):
+        data.load_dataset(copy, "toy", 30)
+
+
+def test_too_little_text_for_the_vocabulary(copy):
+    (copy / "toy" / "toy.model").unlink()
+    with pytest.raises(InputError, match="no SentencePiece vocabulary of 5000") as error:
+        data.load_dataset(copy, "toy", 5000)
+    assert "\n" not in str(error.value)
+    assert not (copy / "toy" / "toy.model").exists()
+
+
+def test_sentences_as_json(tmp_path):
+    folder = tmp_path / "news-commentary-v14-en-nl"
+    folder.mkdir()
+    sentences = [f"Sentence {i} of the day." for i in range(50)]
+    for split in ("train", "val"):
+        for side in ("src", "trg"):
+            (folder / f"{split}.{side}").write_text(json.dumps(sentences))
+    dataset = data.load_dataset(tmp_path, "news_commentary_v14_en_nl", 30)
+    assert dataset.val.references == sentences
+    for bad, message in (
+        ("[", "damaged"),
+        ('{"a": 1}', "not a list of sentences"),
+        ('["a", 1]', "not a list of sentences"),
+        ('["a", ""]', "sentence 2: it is empty"),
+    ):
+        (folder / "val.src").write_text(bad)
+        with pytest.raises(InputError, match=message):
+            data.load_dataset(tmp_path, "news_commentary_v14_en_nl", 30)
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not RAW.is_dir(), reason="the real datasets are not in ../shared/data/raw")
+def test_multi30k(tmp_path):
+    prepare.main(["--dataset", "multi30k", "--source", str(RAW), "--data_dir", str(tmp_path)])
+    dataset = data.load_dataset(tmp_path, "multi30k")
+    assert (len(dataset.train), len(dataset.val), len(dataset.vocab)) == (29_000, 1_014, 8_000)
+    assert dataset.val.references[0] == "A group of men are loading cotton onto a truck"
+    for side in (dataset.train.source, dataset.train.target):
+        assert 14 < side.lengths.mean() < 20
+        assert (side.values == data.UNK).mean() < 3e-3
+    found = dataset.pieces.decode(dataset.val.target[0][1:-1].tolist())
+    assert found == dataset.val.references[0]

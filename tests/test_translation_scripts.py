@@ -1,0 +1,535 @@
+"""The translation scripts as a user calls them, on toy data and a small model."""
+
+import csv
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import assert_one_line, call_script, files_in, load_script
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "translation"
+call = partial(call_script, "translation")
+ITERATIONS = [0, 50, 100, 150, 250]  # the toy data has 125 steps an epoch
+RUNS = [("Normal_A", 20, False), ("normal_b", 13, False), ("Uniform", 12, True)]
+RUN = "h_dim=128,dropout=0.100000,b_size=32,seed=20,normal"
+SMALL = json.loads((FOLDER / "configs" / "toy_model.json").read_text())
+
+
+def train_flags(folder: Path, seed: int = 20, uniform: bool = False, **changes) -> list:
+    flags = {
+        "dataset": "toy",
+        "seed": seed,
+        "epochs": 2,
+        "save_every": 50,
+        "config": folder / "model.json",
+        "data_dir": folder / "data",
+        "models_dir": folder / "models",
+    } | changes
+    listed = [part for name, value in flags.items() for part in (f"--{name}", value)]
+    return listed + ["--uniform"] * uniform
+
+
+def dump_flags(folder: Path, *more, **changes) -> list:
+    flags = {
+        "dataset": "toy",
+        "config": folder / "model.json",
+        **{f"{name}_dir": folder / name for name in ("data", "models", "outputs", "configs")},
+    } | changes
+    return [part for name, value in flags.items() for part in (f"--{name}", value)] + list(more)
+
+
+ALL = ["--eval_bleu", "--include_train_subset"]
+
+
+def collect_flags(folder: Path, *more) -> list:
+    flags = ["--datasets", "toy", "--out_file", folder / "stats.pkl"]
+    return [*flags, "--outputs_dir", folder / "outputs", *more]
+
+
+def write_configs(folder: Path, runs=RUNS, iterations=ITERATIONS) -> None:
+    (folder / "model.json").write_text(json.dumps(SMALL))
+    entries = [
+        {"name": name, "iteration": iteration, "seed": seed, "uniform": uniform}
+        | {"calculate_grad": name == "Normal_A"}
+        for name, seed, uniform in runs
+        for iteration in iterations
+    ]
+    (folder / "configs").mkdir(exist_ok=True)
+    (folder / "configs" / "toy.json").write_text(json.dumps(entries))
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory) -> Path:
+    """A folder in which every stage has run, in processes of their own."""
+    folder = tmp_path_factory.mktemp("experiment")
+    write_configs(folder)
+
+    def script(name: str, *flags) -> str:
+        # from another working directory than the script's
+        return subprocess.run(
+            [sys.executable, FOLDER / name, *map(str, flags)],
+            cwd=folder,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+
+    data = ["--dataset", "toy", "--data_dir", folder / "data"]
+    script("prepare_data.py", *data)
+    for _, seed, uniform in RUNS:
+        script("train_translation.py", *train_flags(folder, seed, uniform))
+    script("eval_dump.py", *dump_flags(folder, *ALL))
+    script("embedding_beta.py", *data, "--epochs", 12, "--outputs_dir", folder / "outputs")
+    everything = ["--include_kendall_tau", "--include_train_results", "--include_bleu_results"]
+    table = script("collect_translation_stats.py", *collect_flags(folder, *everything))
+    (folder / "table.txt").write_text(table)
+    return folder
+
+
+@pytest.fixture
+def workplace(experiment, tmp_path) -> Path:
+    """A copy of the experiment to change."""
+    return Path(shutil.copytree(experiment, tmp_path / "copy"))
+
+
+def load(path: Path):
+    return pickle.loads(path.read_bytes())
+
+
+def lexicon(vocab: list[str]) -> np.ndarray:
+    """Of each source token, the target token that it means; -1 of the others."""
+    prepare = load_script("translation", "prepare_data")
+    token = {piece.removeprefix("▁"): i for i, piece in enumerate(vocab)}
+    meaning = np.full(len(vocab), -1)
+    for source, target in zip(prepare.TOY_SOURCE, prepare.TOY_TARGET):
+        meaning[token[source]] = token[target]
+    return meaning
+
+
+def rows_of(dump: dict):
+    """Of each row of the columns: the source tokens, the target token, and where it stands."""
+    sentences, place = dump["sentences"], 0
+    for i in range(len(sentences["split"])):
+        source, target = (
+            sentences[side][slice(*sentences[f"{side}_offsets"][i : i + 2])]
+            for side in ("source", "target")
+        )
+        for token in target[1:]:
+            yield source, token, slice(place, place + len(source))
+            place += len(source)
+
+
+class TestStages:
+    def test_checkpoints_and_history(self, experiment):
+        folder = experiment / "models" / "toy" / RUN
+        names = {f"model{step}" for step in range(0, 251, 50)}
+        names |= {"model", "resume.pt", "history.csv", "best.json"}
+        assert {path.name for path in folder.iterdir()} == names
+        with open(folder / "history.csv") as file:
+            rows = list(csv.DictReader(file))
+        assert list(rows[0]) == [
+            *("step", "epoch", "train_loss", "val_loss", "val_perplexity", "val_acc")
+        ]
+        assert [int(row["step"]) for row in rows] == [0, 50, 100, 125, 150, 200, 250]
+        assert [row["epoch"] for row in rows] == ["", "", "", "1", "", "", "2"]
+        assert [bool(row["val_acc"]) for row in rows] == [bool(row["epoch"]) for row in rows]
+        losses = [float(row["train_loss"]) for row in rows[1:]]
+        assert losses == sorted(losses, reverse=True)
+        best = json.loads((folder / "best.json").read_text())
+        assert best["epoch"] == 2 and best["step"] == 250
+        assert best["val_acc"] == pytest.approx(float(rows[-1]["val_acc"]), rel=1e-5)
+        assert (folder / "model").read_bytes() == (folder / "model250").read_bytes()
+
+    def test_dump_has_the_documented_columns(self, experiment):
+        dump = load(experiment / "outputs" / "toy_logs.pkl")
+        sentences = dump["sentences"]
+        assert list(sentences["split"]) == ["val"] * 200 + ["train"] * 200
+        n_source = np.diff(sentences["source_offsets"])
+        n_target = np.diff(sentences["target_offsets"]) - 1
+        lengths = np.repeat(n_source, n_target)
+        assert set(dump["alpha"]) == {(name, it) for name, _, _ in RUNS for it in ITERATIONS}
+        assert set(dump["grad"]) == {("Normal_A", it) for it in ITERATIONS}
+        for column in ("alpha", "beta", "grad"):
+            for values in dump[column].values():
+                assert values.shape == (lengths.sum(),) and values.dtype == np.float32
+        starts = np.concatenate([[0], lengths.cumsum()[:-1]])
+        sums = np.add.reduceat(dump["alpha"]["Normal_A", 250], starts)
+        np.testing.assert_allclose(sums, 1, atol=1e-5)
+        uniform = dump["alpha"]["Uniform", 250]
+        np.testing.assert_allclose(uniform, np.repeat(1 / lengths, lengths), rtol=1e-6)
+        assert {key for name, it, key in dump["metas"] if (name, it) == ("Uniform", 0)} == {
+            f"{split}_{what}"
+            for split in ("val", "train")
+            for what in ("acc", "perplexity", "bleu")
+        }
+        best = json.loads((experiment / "models" / "toy" / RUN / "best.json").read_text())
+        for key in ("val_acc", "val_perplexity", "val_bleu"):
+            assert dump["metas"]["Normal_A", 250, key] == pytest.approx(best[key], rel=1e-6)
+        assert dump["metas"]["Normal_A", 250, "val_bleu"] > 50
+        assert not (experiment / "outputs" / "toy_logs.parts").exists()
+
+    def test_the_lexicon_comes_out_on_top(self, experiment):
+        dump = load(experiment / "outputs" / "toy_logs.pkl")
+        beta_px = load(experiment / "outputs" / "toyembedding256translation.pkl")["beta"]
+        meaning = lexicon(dump["vocab"])
+        columns = {
+            "alpha": dump["alpha"]["normal_b", 250],
+            "beta": dump["beta"]["Uniform", 250],
+            "delta": dump["grad"]["Normal_A", 250],
+        }
+        top, chance = {name: [] for name in [*columns, "beta_px"]}, []
+        for source, target, entries in rows_of(dump):
+            right = meaning[source] == target
+            if right.any():  # </s> has no meaning
+                chance.append(right.mean())
+                for name, column in columns.items():
+                    top[name].append(right[column[entries].argmax()])
+                top["beta_px"].append(right[beta_px[source, target].argmax()])
+        assert len(chance) > 2000 and np.mean(chance) < 0.25
+        assert np.mean(top["alpha"]) > 0.8
+        assert np.mean(top["beta"]) > 0.9
+        assert np.mean(top["delta"]) > 0.7
+        assert np.mean(top["beta_px"]) > 0.99
+
+    def test_word_baseline_is_the_lexicon(self, experiment):
+        baseline = load(experiment / "outputs" / "toyembedding256translation.pkl")
+        beta = baseline["beta"]
+        assert beta.shape == (76, 76) and beta.dtype == np.float32
+        np.testing.assert_allclose(beta.sum(axis=1), 1, rtol=1e-5)
+        meaning = lexicon(baseline["vocab"])
+        words = np.flatnonzero(meaning >= 0)
+        assert (beta[words].argmax(axis=1) == meaning[words]).all()
+
+    def test_results_have_the_published_keys(self, experiment):
+        results = load(experiment / "stats.pkl")
+        assert set(results) == {
+            ("toy", metric, split, f"{split}_{performance}")
+            for metric in ("top 5% match", "kendall tau")
+            for split in ("val", "train")
+            for performance in ("acc", "bleu")
+        }
+        summary = results["toy", "top 5% match", "val", "val_acc"]
+        for key in ("agr_unif", "agr_px", "agr_grad", "agr_normal", "baseline"):
+            assert 0 <= summary[key] <= 1
+        assert summary["arg_grad"] == summary["agr_grad"]
+        assert summary["iterations"] == ITERATIONS
+        assert 90 < summary["best_perf"] <= 100  # percent
+        assert summary["agr_unif"] > 2 * summary["baseline"]
+        assert summary["agr_px"] > 4 * summary["baseline"]
+        assert summary["agr_grad"] > 4 * summary["baseline"]
+        bleu = results["toy", "top 5% match", "val", "val_bleu"]
+        assert 50 < bleu["best_perf"] <= 100
+
+    def test_agreement_with_the_word_baseline_by_hand(self, experiment):
+        dump = load(experiment / "outputs" / "toy_logs.pkl")
+        beta_px = load(experiment / "outputs" / "toyembedding256translation.pkl")["beta"]
+        of_iteration = []
+        for iteration in ITERATIONS:
+            matches = []
+            for source, target, entries in rows_of(dump):
+                values = dump["beta"]["Uniform", iteration][entries]
+                chosen = values[beta_px[source, target].argmax()]
+                matches.append((values > chosen).sum() < np.ceil(0.05 * len(values)))
+            n_val = (np.diff(dump["sentences"]["target_offsets"])[:200] - 1).sum()
+            of_iteration.append(np.mean(matches[:n_val]))
+        results = load(experiment / "stats.pkl")
+        found = results["toy", "top 5% match", "val", "val_acc"]["agr_px"]
+        assert found == pytest.approx(max(of_iteration))
+
+    def test_table_is_printed(self, experiment):
+        table = (experiment / "table.txt").read_text().splitlines()
+        assert table[1].split()[:3] == ["dataset", "metric", "performance"]
+        assert len(table) == 3 + 8
+
+
+class TestGoingOn:
+    def test_a_finished_run_says_so(self, workplace, capsys):
+        before = files_in(workplace)
+        status, out, _ = call("train_translation.py", *train_flags(workplace), capsys=capsys)
+        assert status == 0 and "is finished: 250 steps" in out and "BLEU" in out
+        status, out, _ = call("eval_dump.py", *dump_flags(workplace, *ALL), capsys=capsys)
+        assert status == 0 and "15 checkpoints, 0 of them evaluated now" in out
+        flags = ["--dataset", "toy", "--data_dir", workplace / "data", "--epochs", 12]
+        flags += ["--outputs_dir", workplace / "outputs"]
+        status, out, _ = call("embedding_beta.py", *flags, capsys=capsys)
+        assert status == 0 and "is finished" in out
+        assert files_in(workplace) == before
+
+    def test_a_killed_run_ends_with_the_same_bytes(self, experiment, tmp_path):
+        """Killed without warning, four times, at moments that the run itself does not choose."""
+        flags = train_flags(experiment, models_dir=tmp_path / "models")
+        command = [sys.executable, FOLDER / "train_translation.py", *map(str, flags)]
+        folder = tmp_path / "models" / "toy" / RUN
+        for awaited in ("model0", "model100", "model", "model200"):
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            while not (folder / awaited).exists():
+                assert process.poll() is None
+                time.sleep(0.005)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        end = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        assert "going on from step" in end.stdout
+        uninterrupted = files_in(experiment / "models" / "toy" / RUN)
+        assert files_in(folder).keys() == uninterrupted.keys()
+        for name in uninterrupted.keys() - {"resume.pt"}:
+            assert (folder / name).read_bytes() == uninterrupted[name], name
+
+    def test_what_a_kill_left_unwritten_is_written(self, workplace, capsys):
+        folder = workplace / "models" / "toy" / RUN
+        whole = files_in(folder)
+        for name in ("model", "best.json", "history.csv"):
+            (folder / name).unlink()
+        status, _, _ = call("train_translation.py", *train_flags(workplace), capsys=capsys)
+        assert status == 0
+        assert files_in(folder) == whole
+
+    def test_more_epochs_go_on_from_the_end(self, workplace, tmp_path, capsys):
+        call("train_translation.py", *train_flags(workplace, epochs=3), capsys=capsys)
+        fresh = train_flags(workplace, epochs=3, models_dir=tmp_path / "fresh")
+        call("train_translation.py", *fresh, capsys=capsys)
+        extended, direct = workplace / "models/toy" / RUN, tmp_path / "fresh/toy" / RUN
+        assert (direct / "model350").exists()
+        for path in direct.iterdir():
+            if path.name != "resume.pt":
+                assert (extended / path.name).read_bytes() == path.read_bytes(), path.name
+
+    def test_bleu_can_be_added(self, workplace, capsys):
+        path = workplace / "outputs" / "toy_logs.pkl"
+        whole = path.read_bytes()
+        path.unlink()
+        write_configs(workplace, RUNS[:1], [150, 250])
+        subset = "--include_train_subset"
+        call("eval_dump.py", *dump_flags(workplace, subset), capsys=capsys)
+        assert ("Normal_A", 250, "val_bleu") not in load(path)["metas"]
+        _, out, _ = call("eval_dump.py", *dump_flags(workplace, *ALL), capsys=capsys)
+        assert "2 checkpoints, 2 of them evaluated now" in out
+        # without the flag, what is there stays
+        _, out, _ = call("eval_dump.py", *dump_flags(workplace, subset), capsys=capsys)
+        assert "2 checkpoints, 0 of them evaluated now" in out
+        metas = load(path)["metas"]
+        for key, value in pickle.loads(whole)["metas"].items():
+            assert key[:2] not in {("Normal_A", 150), ("Normal_A", 250)} or metas[key] == value
+
+    def test_an_interrupted_evaluation_keeps_what_it_has(self, workplace, capsys):
+        whole = (workplace / "outputs" / "toy_logs.pkl").read_bytes()
+        (workplace / "outputs" / "toy_logs.pkl").unlink()
+        damaged = workplace / "models" / "toy" / RUN.replace("20", "13") / "model100"
+        intact = damaged.read_bytes()
+        damaged.write_bytes(intact[:1000])
+        status, _, err = call("eval_dump.py", *dump_flags(workplace, *ALL), capsys=capsys)
+        assert status == 2 and "model100 is damaged" in err
+        assert len(list((workplace / "outputs" / "toy_logs.parts").iterdir())) == 7
+        damaged.write_bytes(intact)
+        _, out, _ = call("eval_dump.py", *dump_flags(workplace, *ALL), capsys=capsys)
+        assert "15 checkpoints, 8 of them evaluated now" in out
+        assert (workplace / "outputs" / "toy_logs.pkl").read_bytes() == whole
+
+    def test_the_batch_size_of_delta_does_not_matter(self, workplace, capsys):
+        write_configs(workplace, RUNS[:1], [100])
+        found = []
+        for size in (1, 32):
+            flags = dump_flags(workplace, grad_bsize=size, outputs_dir=workplace / str(size))
+            assert call("eval_dump.py", *flags, capsys=capsys)[0] == 0
+            found.append(load(workplace / str(size) / "toy_logs.pkl")["grad"]["Normal_A", 100])
+        np.testing.assert_allclose(*found, atol=1e-5)
+
+    def test_runs_side_by_side_train_one_vocabulary(self, experiment, tmp_path):
+        shutil.copytree(experiment / "data", tmp_path / "data")
+        (tmp_path / "data" / "toy" / "toy.model").unlink()
+        flags = {"data_dir": tmp_path / "data", "models_dir": tmp_path / "models", "epochs": 1}
+        commands = [
+            [
+                sys.executable,
+                FOLDER / "train_translation.py",
+                *train_flags(experiment, seed, **flags),
+            ]
+            for seed in (1, 2, 3)
+        ]
+        processes = [
+            subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
+            for command in commands
+        ]
+        outputs = [process.communicate()[0] for process in processes]
+        assert [process.returncode for process in processes] == [0] * 3
+        assert sum("training 76 pieces" in out for out in outputs) == 1
+        model = Path("data") / "toy" / "toy.model"
+        assert (tmp_path / model).read_bytes() == (experiment / model).read_bytes()
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"dataset": "wmt"}, ["invalid choice: 'wmt'", "multi30k"]),
+            ({"dataset": "iwslt14"}, ["train.de is missing", "prepare_data.py --dataset iwslt14"]),
+            ({"epochs": 0}, ["--epochs", "0 is not a positive"]),
+            ({"seed": -1}, ["--seed", "negative"]),
+            ({"custom_saves": "0,251"}, ["--custom_saves 251: past the last step, 250"]),
+            ({"config": "nowhere.json"}, ["nowhere.json is missing"]),
+            ({"vocab_size": 70}, ["toy.model has 76 pieces, not 70"]),
+            ({"device": "tpu"}, ["--device tpu"]),
+        ],
+    )
+    def test_training_flags(self, experiment, tmp_path, capsys, changes, words):
+        flags = train_flags(experiment, models_dir=tmp_path / "models", **changes)
+        assert_one_line(call("train_translation.py", *flags, capsys=capsys), *words)
+        assert not (tmp_path / "models").exists()
+
+    @pytest.mark.parametrize(
+        "script", ["train_translation.py", "eval_dump.py", "embedding_beta.py"]
+    )
+    def test_data_that_do_not_fit_together(self, workplace, capsys, script):
+        path = workplace / "data" / "toy" / "val.trg"
+        path.write_bytes(path.read_bytes() + b"one more\n")
+        flags = {
+            "train_translation.py": train_flags(workplace),
+            "eval_dump.py": dump_flags(workplace),
+            "embedding_beta.py": ["--dataset", "toy", "--data_dir", workplace / "data"],
+        }[script]
+        assert_one_line(call(script, *flags, capsys=capsys), "val.src has 200", "val.trg 201")
+
+    def test_a_run_of_other_settings_or_data_is_not_continued(self, workplace, capsys):
+        before = files_in(workplace / "models")
+        (workplace / "model.json").write_text(json.dumps({**SMALL, "n_layers": 2}))
+        result = call("train_translation.py", *train_flags(workplace), capsys=capsys)
+        assert_one_line(result, "n_layers: 1, now 2")
+        (workplace / "model.json").write_text(json.dumps(SMALL))
+        path = workplace / "data" / "toy" / "val.trg"
+        path.write_bytes(path.read_bytes().replace(b"puri", b"pufa", 1))
+        result = call("train_translation.py", *train_flags(workplace), capsys=capsys)
+        assert_one_line(result, "data:")
+        assert files_in(workplace / "models") == before
+
+    def test_all_missing_checkpoints_are_named(self, workplace, capsys):
+        for seed in (20, 13):
+            folder = workplace / "models" / "toy" / RUN.replace("20", str(seed))
+            (folder / "model100").unlink()
+        result = call("eval_dump.py", *dump_flags(workplace), capsys=capsys)
+        assert_one_line(result, "2 checkpoints", "model100", "seed=13", "train_translation.py")
+
+    def test_a_checkpoint_of_another_size(self, workplace, capsys):
+        folder = workplace / "models" / "toy"
+        for path in folder.iterdir():
+            path.rename(folder / path.name.replace("h_dim=128", "h_dim=64"))
+        (workplace / "model.json").write_text(json.dumps({**SMALL, "h_dim": 64}))
+        (workplace / "outputs" / "toy_logs.pkl").unlink()
+        result = call("eval_dump.py", *dump_flags(workplace), capsys=capsys)
+        assert_one_line(result, "model0 is a checkpoint of other settings or data", "size mismatch")
+
+    def test_calculate_grad_must_be_there(self, workplace, capsys):
+        path = workplace / "configs" / "toy.json"
+        entries = json.loads(path.read_text())
+        del entries[3]["calculate_grad"]
+        path.write_text(json.dumps(entries))
+        result = call("eval_dump.py", *dump_flags(workplace), capsys=capsys)
+        assert_one_line(result, 'entry 4: "calculate_grad" is missing')
+
+    @pytest.mark.parametrize(
+        ("asked", "flag"),
+        [
+            ("--include_bleu_results", "--eval_bleu"),
+            ("--include_train_results", "--include_train_subset"),
+        ],
+    )
+    def test_results_that_the_dump_has_not(self, workplace, capsys, asked, flag):
+        dump = load(workplace / "outputs" / "toy_logs.pkl")
+        dump["metas"] = {key: v for key, v in dump["metas"].items() if key[2] != "val_bleu"}
+        if flag == "--include_train_subset":
+            dump["sentences"]["split"] = np.repeat("val", 400)
+        (workplace / "outputs" / "toy_logs.pkl").write_bytes(pickle.dumps(dump))
+        (workplace / "stats.pkl").unlink()
+        result = call(
+            "collect_translation_stats.py", *collect_flags(workplace, asked), capsys=capsys
+        )
+        assert_one_line(result, asked, f"eval_dump.py --dataset toy {flag}")
+        assert not (workplace / "stats.pkl").exists()
+        status, _, _ = call(
+            "collect_translation_stats.py", *collect_flags(workplace), capsys=capsys
+        )
+        assert status == 0
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("toy_logs.pkl", ["eval_dump.py --dataset toy"]),
+            ("toyembedding256translation.pkl", ["embedding_beta.py --dataset toy"]),
+        ],
+    )
+    def test_collecting_without_a_file(self, workplace, capsys, name, words):
+        path = workplace / "outputs" / name
+        content = path.read_bytes()
+        path.unlink()
+        flags = collect_flags(workplace)
+        assert_one_line(call("collect_translation_stats.py", *flags, capsys=capsys), *words)
+        path.write_bytes(content[:2000])
+        assert_one_line(call("collect_translation_stats.py", *flags, capsys=capsys), *words)
+
+
+# epochs, and the last of the iterations that are evaluated
+PUBLISHED = {
+    "multi30k": (20, [18000, 20000, 24000, 28000, 32000, 36000]),
+    "iwslt14": (30, [60000, 80000, 100000, 150000, 200000, 250000, 300000]),
+    "news_commentary_v14_en_nl": (40, [80000, 90000, 100000, 130000]),
+    "news_commentary_v14_en_pt": (30, [60000, 70000, 80000, 90000]),
+    "news_commentary_v14_it_pt": (40, [34000, 40000, 50000, 52000]),
+}
+FIRST = [0, 50, 100, 500, 1000, 1500, 2000, 4000, 6000, 8000, 10000]
+
+
+def test_published_commands():
+    def lines(script, *arguments):
+        command = [FOLDER / script, "--dry-run", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split(
+            "\n"
+        )
+
+    assert lines("train_runs.sh")[:-1] == [
+        f"python train_translation.py --dataset {dataset} --seed {seed} --epochs {epochs} "
+        "--save_every 2000 --custom_saves 0,50,100,500,1000,1500" + " --uniform" * (seed == 12)
+        for dataset, (epochs, _) in PUBLISHED.items()
+        for seed in (20, 13, 12)
+    ]
+    assert lines("dump_logs.sh")[:-1] == [
+        f"python eval_dump.py --dataset {dataset} --eval_bleu --include_train_subset "
+        "--grad_bsize 32"
+        for dataset in PUBLISHED
+    ]
+    assert lines("embedding_runs.sh", "multi30k")[:-1] == [
+        "python embedding_beta.py --dataset multi30k"
+    ]
+
+
+@pytest.mark.parametrize("dataset", [*PUBLISHED, "toy"])
+def test_shipped_configs(dataset):
+    runs = load_script("translation", "eval_dump").runs
+    entries = runs.load_evaluated(FOLDER / "configs" / f"{dataset}.json", grad_by_default=False)
+    by_name = {}
+    for entry in entries:
+        by_name.setdefault(entry.name, []).append(entry.iteration)
+        expected = {"Normal_A": (20, False, True), "Normal_B": (13, False, False)}
+        expected |= {"uniform": (12, True, False)}
+        assert (entry.seed, entry.uniform, entry.calculate_grad) == expected[entry.name]
+    assert list(by_name) == ["Normal_A", "Normal_B", "uniform"]
+    assert by_name["Normal_A"] == by_name["Normal_B"] == by_name["uniform"]
+    if dataset in PUBLISHED:
+        last = PUBLISHED[dataset][1]
+        assert by_name["uniform"][:11] == FIRST
+        assert by_name["uniform"][-len(last) :] == last
+
+
+def test_no_script_needs_the_gpu(experiment, tmp_path):
+    """The whole runs where CUDA shows no device."""
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    flags = train_flags(experiment, models_dir=tmp_path, epochs=1)
+    command = [sys.executable, FOLDER / "train_translation.py", *flags]
+    subprocess.run(list(map(str, command)), env=environment, check=True, stdout=subprocess.DEVNULL)
