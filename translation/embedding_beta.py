@@ -25,7 +25,7 @@ def parse_args():
         "--embed_dim", type=cli.positive_int, default=256, help="dimension of the embeddings"
     )
     parser.add_argument("--lr", type=cli.positive_float, default=0.001, help="Adam's rate")
-    parser.add_argument("--seed", type=cli.natural, default=0, help="seed of the fit")
+    parser.add_argument("--seed", type=cli.seed, default=0, help="seed of the fit")
     add_vocab_size(parser)
     cli.add_folders(parser, __file__, "data", "outputs")
     cli.add_device(parser)

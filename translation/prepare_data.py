@@ -93,7 +93,7 @@ def parse_args(argv: list[str] | None):
         help="news_commentary: sentence pairs to draw for validation",
     )
     parser.add_argument(
-        "--seed", type=cli.natural, default=1, help="seed of that draw, and of the toy data"
+        "--seed", type=cli.seed, default=1, help="seed of that draw, and of the toy data"
     )
     cli.add_folders(parser, __file__, "data")
     return parser.parse_args(argv)

@@ -24,7 +24,7 @@ from model import build, load_config, nll, validate, without_first
 
 def parse_args():
     parser = cli.Parser(description="Train a translator with single-head attention.")
-    parser.add_argument("--seed", type=cli.natural, required=True, help="seed of this run")
+    parser.add_argument("--seed", type=cli.seed, required=True, help="seed of this run")
     cli.add_dataset(parser, DATASETS, ALIASES)
     parser.add_argument("--epochs", type=cli.positive_int, default=20, help="epochs to train for")
     parser.add_argument("--uniform", action="store_true", help="uniform attention")
