@@ -28,7 +28,10 @@ def ranks_in_top5(v: np.ndarray, positions: np.ndarray, offsets: np.ndarray) -> 
     lengths = np.diff(offsets)
     greater = v > np.repeat(v[positions], lengths)
     allowed = (lengths + 19) // 20  # ceil(0.05 n), in whole numbers
-    return np.add.reduceat(greater, offsets[:-1], dtype=np.int32) < allowed
+    # sums of bytes in 16 bits take half the time of any wider ones
+    wide_enough = np.uint16 if lengths.max(initial=0) < 1 << 16 else np.uint32
+    counts = np.add.reduceat(greater.view(np.uint8), offsets[:-1], dtype=wide_enough)
+    return counts < allowed
 
 
 def top5_match(u: np.ndarray, v: np.ndarray, offsets: np.ndarray) -> np.ndarray:

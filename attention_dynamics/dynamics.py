@@ -180,7 +180,8 @@ def format_table(results: dict[tuple, dict[str, Any]]) -> str:
             if value is None:
                 row.append("never" if key.startswith("xi_") else "-")
             else:
-                row.append(f"{value:.1f}" if percent else f"{value:.3f}")
+                decimals = 1 if percent else 3
+                row.append(f"{round(value, decimals) + 0:.{decimals}f}")  # + 0: no "-0.000"
         rows.append(row)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
