@@ -77,7 +77,7 @@ def bilstm_long(quick: bool) -> measure.Result:
     )
     plain_time = measure.seconds(forward_and_backward, plain)
     flop = 3 * len(inputs) * measure.lstm_flop(embed_dim, h_dim)
-    rate, notes = share_of_gemm_rate(flop / ours_time)
+    rate, notes = measure.share_of_gemm_rate(flop / ours_time)
     return measure.Result(
         work=f"BiLSTM forward and backward, {len(drawn)} reviews of up to {longest:,} tokens "
         f"({len(inputs):,} together)",
@@ -134,7 +134,7 @@ def training_steps(dataset: str, repeats: int) -> measure.Result:
 
     ours_times, plain_times = measure.alternate(ours_step, plain_step, batches)
     flop = [3 * batch.tokens.offsets[-1] * forward_flop() for batch in batches[1:]]
-    share, notes = share_of_gemm_rate(measure.flop_rate(flop, ours_times))
+    share, notes = measure.share_of_gemm_rate(measure.flop_rate(flop, ours_times))
     tokens = statistics.mean(batch.tokens.offsets[-1] for batch in batches)
     return measure.Result(
         work=f"a training step, {CONFIG['b_size']} sentences of {dataset} lengths ({tokens:,.0f} "
@@ -171,7 +171,7 @@ def dump(quick: bool) -> measure.Result:
     inputs = [sentences.first(32), *[sentences] * repeats]
     ours_times, plain_times = measure.alternate(ours, plain, inputs)
     flop = 2 * sentences.tokens.offsets[-1] * forward_flop()
-    share, notes = share_of_gemm_rate(flop / statistics.median(ours_times))
+    share, notes = measure.share_of_gemm_rate(flop / statistics.median(ours_times))
     return measure.Result(
         work=f"alpha, beta and Delta of a checkpoint, {len(sentences):,} sentences of IMDB lengths "
         f"({sentences.tokens.offsets[-1]:,} tokens)",
@@ -262,15 +262,6 @@ def forward_flop() -> int:
         + measure.linear_flop(CONFIG["intermediate_dim"], 1)
         + measure.linear_flop(states, 1)
     )
-
-
-def share_of_gemm_rate(flop_rate: float) -> tuple[float, tuple[str, ...]]:
-    gemm_rate = measure.gemm_rate()
-    note = (
-        f"{torch.get_num_threads()} threads; useful {flop_rate / 1e9:.0f} Gflop/s, "
-        f"matrix multiplication {gemm_rate / 1e9:.0f} Gflop/s"
-    )
-    return flop_rate / gemm_rate, (note,)
 
 
 # The plain way.

@@ -1,10 +1,12 @@
 """Lengths of real texts, for benchmarks that bring no data of their own."""
 
 import numpy as np
+from scipy.special import ndtr
 
 # Tokens a text, at 0%, 1%, ... 100% of the texts: the 50,000 labelled reviews of aclImdb_v1 (both
 # splits) and the 5,574 messages of the SMS Spam Collection, each tokenized with torchtext's
-# basic_english as classification/prepare_data.py does, none left out for its length.
+# basic_english as classification/prepare_data.py does, none left out for its length; the 30,014
+# sentence pairs of Multi30k, in SentencePiece pieces with <s> and </s>.
 # fmt: off
 QUANTILES = {
     "IMDB": (
@@ -22,8 +24,24 @@ QUANTILES = {
         28, 28, 29, 29, 30, 30, 31, 31, 32, 32, 33, 33, 34, 34, 35, 36, 36, 37, 38, 39, 41, 43, 45,
         49, 65, 212,
     ),
+    "multi30k de": (
+        4, 8, 9, 9, 10, 10, 10, 10, 11, 11, 11, 11, 11, 12, 12, 12, 12, 12, 12, 12, 13, 13, 13, 13,
+        13, 13, 13, 13, 14, 14, 14, 14, 14, 14, 14, 14, 15, 15, 15, 15, 15, 15, 15, 15, 15, 16, 16,
+        16, 16, 16, 16, 16, 17, 17, 17, 17, 17, 17, 17, 18, 18, 18, 18, 18, 18, 18, 19, 19, 19, 19,
+        19, 19, 20, 20, 20, 20, 20, 21, 21, 21, 21, 22, 22, 22, 23, 23, 23, 23, 24, 24, 25, 25, 26,
+        26, 27, 28, 29, 30, 32, 35, 57,
+    ),
+    "multi30k en": (
+        6, 9, 9, 10, 10, 10, 11, 11, 11, 11, 11, 11, 12, 12, 12, 12, 12, 12, 12, 13, 13, 13, 13, 13,
+        13, 13, 13, 13, 13, 14, 14, 14, 14, 14, 14, 14, 14, 14, 15, 15, 15, 15, 15, 15, 15, 15, 15,
+        16, 16, 16, 16, 16, 16, 16, 16, 16, 17, 17, 17, 17, 17, 17, 17, 17, 18, 18, 18, 18, 18, 18,
+        18, 19, 19, 19, 19, 19, 19, 20, 20, 20, 20, 20, 21, 21, 21, 21, 22, 22, 22, 23, 23, 24, 24,
+        25, 25, 26, 27, 28, 29, 32, 54,
+    ),
 }
 # fmt: on
+# Of source and target length in multi30k: the rank correlation.
+PAIR_CORRELATION = 0.83
 
 # Words seen at least 3 times in training, and the four special ones, as the classifier has them
 # with texts of at most 400 tokens.
@@ -38,3 +56,14 @@ def draw(
     percent = np.arange(len(table))
     top = 100 if longest is None else np.interp(longest, table, percent)
     return np.interp(rng.uniform(0, top, count), percent, table).astype(np.int64)
+
+
+def draw_pairs(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths of ``count`` source and target sentences of multi30k: int64 (count,) each."""
+    covariance = [[1, PAIR_CORRELATION], [PAIR_CORRELATION, 1]]
+    percent = 100 * ndtr(rng.multivariate_normal([0, 0], covariance, count)).T
+    source, target = (
+        np.interp(values, np.arange(101), QUANTILES[f"multi30k {language}"]).astype(np.int64)
+        for values, language in zip(percent, ("de", "en"))
+    )
+    return source, target

@@ -26,6 +26,7 @@ class Result:
     difference : largest difference between the two ways' results, by the name of the result
     notes : more to print, a line each
     children : the work was done by processes of its own
+    unit : of ``ours`` and ``plain``, where it is not seconds
     """
 
     work: str
@@ -35,6 +36,7 @@ class Result:
     difference: dict[str, float] | None = None
     notes: tuple[str, ...] = ()
     children: bool = False
+    unit: str = "s"
 
     @property
     def ratio(self) -> float:
@@ -76,6 +78,16 @@ def gemm_rate() -> float:
                 seconds(*way)
                 rates.append(2 * n**3 / min(seconds(*way) for _ in range(8)))
     return max(rates)
+
+
+def share_of_gemm_rate(flop_rate: float) -> tuple[float, tuple[str, ...]]:
+    """``flop_rate`` over :func:`gemm_rate`, and a note that tells both."""
+    fastest = gemm_rate()
+    note = (
+        f"{torch.get_num_threads()} threads; useful {flop_rate / 1e9:.0f} Gflop/s, "
+        f"matrix multiplication {fastest / 1e9:.0f} Gflop/s"
+    )
+    return flop_rate / fastest, (note,)
 
 
 def lstm_flop(input_size: int, hidden_size: int, directions: int = 2) -> int:

@@ -46,6 +46,13 @@ BENCHMARKS = {
     ),
     "jobs": Benchmark("classifier", "jobs", "two training runs side by side", 1.4),
     "classifier_dump": Benchmark("classifier", "dump", "alpha, beta, Delta of a checkpoint", 4),
+    "translation_step": Benchmark("translation", "step", "a training step, multi30k lengths", 2),
+    "translation_beta": Benchmark("translation", "beta", "beta of a checkpoint, multi30k", 3),
+    "translation_grad": Benchmark("translation", "grad", "Delta of a checkpoint, multi30k", 4),
+    "beam": Benchmark("translation", "beam", "BLEU of multi30k validation", 3),
+    "translation_dump_memory": Benchmark(
+        "translation", "dump_memory", "peak memory of a dump, of 8 GiB", 1
+    ),
     "agreement_top5": Benchmark("agreement", "top5", "top-5% match with baseline", 20),
     "agreement_kendall": Benchmark("agreement", "kendall", "Kendall's tau with baseline", 5),
 }
@@ -78,8 +85,8 @@ def format_table(benchmark: Benchmark, result) -> str:
     lines += [
         *result.notes,
         f"{'':12} {'measured':>10} {'target':>8}",
-        f"{'our way':12} {result.ours:8.4g} s",
-        f"{'plain way':12} {result.plain:8.4g} s",
+        f"{'our way':12} {result.ours:8.4g} {result.unit}",
+        f"{'plain way':12} {result.plain:8.4g} {result.unit}",
         f"{'ratio':12} {result.ratio:10.4g} {benchmark.ratio:8.4g}",
     ]
     if result.gemm_share is not None:

@@ -15,6 +15,11 @@ NAMES = [
     "classifier_step_short",
     "jobs",
     "classifier_dump",
+    "translation_step",
+    "translation_beta",
+    "translation_grad",
+    "beam",
+    "translation_dump_memory",
     "agreement_top5",
     "agreement_kendall",
 ]
@@ -72,6 +77,22 @@ plain = classifier.plain_dump(model, sentences)
 found += [abs(ours[name] - plain[name]).max() for name in ("alpha", "beta", "grad")]
 assert max(found) < 1e-6, found
 assert abs(ours["grad"]).max() > 1e-4
+"""
+    result = python("-c", program)
+    assert result.returncode == 0, result.stderr
+
+
+def test_both_ways_of_the_translator_agree():
+    program = """
+import translation
+translation.CONFIG |= {"h_dim": 8, "b_size": 4}
+translation.VOCAB_SIZE = 50
+translation.N_VALIDATION = 12
+for measured in (translation.step, translation.beta, translation.grad, translation.beam):
+    result = measured(True)
+    assert max(result.difference.values()) < 1e-5, result
+memory = translation.dump_memory(True)
+assert memory.unit == "GiB" and 0 < memory.ours < 100
 """
     result = python("-c", program)
     assert result.returncode == 0, result.stderr

@@ -207,7 +207,7 @@ def test_pieces_with_other_special_tokens(copy):
 
 def test_too_little_text_for_the_vocabulary(copy):
     (copy / "toy" / "toy.model").unlink()
-    with pytest.raises(InputError, match="no SentencePiece vocabulary of 5000") as error:
+    with pytest.raises(InputError, match="no vocabulary of 5000 pieces") as error:
         data.load_dataset(copy, "toy", 5000)
     assert "\n" not in str(error.value)
     assert not (copy / "toy" / "toy.model").exists()

@@ -204,7 +204,7 @@ def train_pieces(
         )
     except RuntimeError as error:
         reason = str(error).split("] ")[-1].strip()
-        raise InputError(f"no SentencePiece vocabulary of {vocab_size}: {reason}") from None
+        raise InputError(f"no vocabulary of {vocab_size} pieces (--vocab_size): {reason}") from None
     return model.getvalue()
 
 
