@@ -69,7 +69,7 @@ def fit(
     state = {"epoch": 0, "best_epoch": 0, "best_loss": float("inf"), "best_weights": None}
     if resume_path.exists():
         saved = storage.load_torch(resume_path, f"delete {resume_path}")
-        if saved.get("settings") == settings:
+        if isinstance(saved, dict) and saved.get("settings") == settings:
             state = saved
             torch.set_num_threads(state["threads"])
             model.load_state_dict(state["weights"])

@@ -4,12 +4,11 @@
 #                                  named; toy can be named too
 #   job LABEL SCRIPT FLAGS …       adds a command
 #   run_jobs                       runs them, JOBS at once, or prints them with --dry-run
+#   in_task_folders "$@"           runs the script of the same name in each task's folder, or in the
+#                                  one that the arguments name
 #
 # JOBS        how many to run at once (1). The cores are shared out evenly among them.
 # PYTHON      the interpreter; by itself: the active environment's, else .venv's, else python3.
-#
-#   in_task_folders "$@"           runs the script of the same name in each task's folder, or in the
-#                                  one that the arguments name
 
 set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
