@@ -37,7 +37,7 @@ step "Word baseline: beta^px"
 ./embedding_runs.sh toy
 "$PYTHON" collect_classification_stats.py --datasets toy --out_file outputs/toy_stats.pkl \
   >outputs/toy_table.txt
-"$PYTHON" plot_dynamics.py --datasets toy --stats outputs/toy_stats.pkl --out_file outputs/toy.png
+"$PYTHON" plot_dynamics.py --datasets toy --stats outputs/toy_stats.pkl
 
 cd ../translation
 step "Translation, toy data: word for word by a lexicon, with local reordering"
@@ -50,7 +50,7 @@ step "Word baseline: beta^px"
 ./embedding_runs.sh toy
 "$PYTHON" collect_translation_stats.py --datasets toy --out_file outputs/toy_stats.pkl \
   >outputs/toy_table.txt
-"$PYTHON" plot_dynamics.py --datasets toy --stats outputs/toy_stats.pkl --out_file outputs/toy.png
+"$PYTHON" plot_dynamics.py --datasets toy --stats outputs/toy_stats.pkl
 
 cd ..
 step "Agreement over training. What each column means: README.md, Results"
@@ -64,5 +64,6 @@ cat <<END
 Attention comes to lie on the words that a model with uniform attention finds telling: A(α, βᵘᶠ),
 A(βᵘᶠ, βᵖˣ) and A(Δ, βᵘᶠ) are far above what shuffled attention gives, Â; and in classification the
 attention of other seeds agrees with the gold run's as well as that once accuracy has reached ξ.
-The curves over training: classification/outputs/toy.png and translation/outputs/toy.png
+Figures in both folders: outputs/toy_dynamics.png, the curves over training, and
+outputs/toy_sentence.png, one sentence's attention and evidence at several checkpoints.
 END

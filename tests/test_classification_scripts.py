@@ -201,13 +201,24 @@ class TestStages:
         assert len({len(line) for line in table}) == 1
         assert len(table) == 3 + 4
 
-    def test_figure(self, experiment, capsys):
-        for ending, magic in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
-            path = experiment / f"figure{ending}"
-            flags = ["--datasets", "toy", "--stats", experiment / "stats.pkl", "--out_file", path]
-            status, _, err = call("plot_dynamics.py", *flags, capsys=capsys)
-            assert status == 0, err
-            assert path.read_bytes().startswith(magic)
+    def test_figures(self, experiment, tmp_path, capsys):
+        flags = ["--datasets", "toy", "--stats", experiment / "stats.pkl", "--out_dir", tmp_path]
+        flags += ["--outputs_dir", experiment / "outputs", "--sentence", 3]
+        flags += ["--iterations", f"0,{ITERATIONS[-1]}"]
+        status, out, err = call("plot_dynamics.py", *flags, capsys=capsys)
+        assert status == 0, err
+        assert len(out.splitlines()) == 4
+        for figure in ("toy_dynamics", "toy_sentence"):
+            assert (tmp_path / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+            assert (tmp_path / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
+        # a sentence's entries are those of its tokens
+        dump = load(experiment / "outputs" / "toy_logs.pkl")
+        sentence = load_script("classification", "plot_dynamics").sentence_of(dump, 3)
+        assert sentence.source[0] == "<bos>" and sentence.source[-1] == "<eos>"
+        assert sentence.sign == 2 * dump["sentences"]["target"][3] - 1
+        alpha = dump["alpha"]["Normal_A", 119][sentence.entries]
+        assert len(alpha) == len(sentence.source)
+        assert alpha.sum() == pytest.approx(1, abs=1e-5)
 
 
 class TestGoingOn:

@@ -178,6 +178,26 @@ class TestStages:
         assert dump["metas"]["Normal_A", 250, "val_bleu"] > 50
         assert not (experiment / "outputs" / "toy_logs.parts").exists()
 
+    def test_figures(self, experiment, tmp_path, capsys):
+        flags = ["--datasets", "toy", "--stats", experiment / "stats.pkl", "--out_dir", tmp_path]
+        flags += ["--outputs_dir", experiment / "outputs", "--performance", "val_bleu"]
+        status, out, err = call("plot_dynamics.py", *flags, capsys=capsys)
+        assert status == 0, err
+        assert len(out.splitlines()) == 4
+        for figure in ("toy_dynamics", "toy_sentence"):
+            assert (tmp_path / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+            assert (tmp_path / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
+        # a sentence's entries are those of its rows
+        dump = load(experiment / "outputs" / "toy_logs.pkl")
+        sentence = load_script("translation", "plot_dynamics").sentence_of(dump, 2)
+        assert sentence.source[-1] == sentence.target[-1] == "</s>"
+        assert sentence.target[0] != "<s>"
+        alpha = dump["alpha"]["Normal_A", 250][sentence.entries]
+        alpha = alpha.reshape(len(sentence.target), len(sentence.source))
+        np.testing.assert_allclose(alpha.sum(axis=1), 1, atol=1e-5)
+        rows = [entries for _, _, entries in rows_of(dump)]
+        assert sentence.entries.start in [row.start for row in rows]
+
     def test_the_lexicon_comes_out_on_top(self, experiment):
         dump = load(experiment / "outputs" / "toy_logs.pkl")
         beta_px = load(experiment / "outputs" / "toyembedding256translation.pkl")["beta"]

@@ -1,0 +1,220 @@
+"""The figures: what is drawn where, and which words a wrong flag gets."""
+
+import argparse
+import pickle
+
+import numpy as np
+import pytest
+
+from attention_dynamics import figures
+from attention_dynamics.cli import InputError
+
+KEY = ("toy", "top 5% match", "val", "test_acc")
+ITERATIONS = [0, 10, 20, 40]
+
+
+def summary(**changes) -> dict:
+    corrs, perfs = [0.1, 0.2, 0.5, 0.6], [0.5, 0.6, 0.8, 0.9]
+    return {
+        "agr_unif": 0.3,
+        "agr_px": 0.7,
+        "agr_grad": 0.15,
+        "agr_normal": 0.4,
+        "baseline": 0.08,
+        "alpha_corrs": dict(zip(ITERATIONS, corrs)),
+        "alpha_perfs": dict(zip(ITERATIONS, perfs)),
+        "best_perf": 0.95,
+        "iterations": ITERATIONS,
+    } | changes
+
+
+def dump() -> dict:
+    """Two sentences, of 3 and 2 tokens; a uniform run, and one to compare with."""
+    rng = np.random.default_rng(0)
+    columns = {
+        column: {
+            (name, it): rng.normal(size=5).astype(np.float32)
+            for name in ("Normal_A", "Normal_B", "uniform")
+            for it in ITERATIONS
+        }
+        for column in ("alpha", "beta", "grad")
+    }
+    columns["alpha"] = {key: np.abs(values) for key, values in columns["alpha"].items()}
+    return {"dataset": "toy", **columns}
+
+
+def markers(axis) -> dict[str, tuple[float, float]]:
+    """Of each colour, where its marker stands, if it does."""
+    return {
+        line.get_color(): (float(line.get_xdata()[0]), float(line.get_ydata()[0]))
+        for line in axis.get_lines()
+        if line.get_linestyle() == "None" and len(line.get_xdata())
+    }
+
+
+class TestDynamics:
+    def test_markers_stand_where_a_level_is_first_exceeded(self):
+        figure = figures.draw_dynamics(KEY, summary())
+        left, right = figure.axes
+        color = {name: style["color"] for name, style in figures.LEVELS.items()}
+        assert markers(left) == {color["agr_unif"]: (20, 0.5), color["agr_grad"]: (10, 0.2)}
+        assert markers(right) == {color["agr_unif"]: (20, 0.8), color["agr_grad"]: (10, 0.6)}
+        texts = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert "A(α, βᵘᶠ) = 0.300,  ξ = 0.800" in texts
+        assert "A(βᵘᶠ, βᵖˣ) = 0.700,  ξ never" in texts
+        assert "Â = 0.080" in texts
+
+    def test_a_level_that_equals_the_curve_is_not_exceeded(self):
+        figure = figures.draw_dynamics(KEY, summary(agr_unif=0.5))
+        assert markers(figure.axes[0])[figures.LEVELS["agr_unif"]["color"]] == (40, 0.6)
+
+    def test_curves(self):
+        left, right = figures.draw_dynamics(KEY, summary()).axes
+        np.testing.assert_array_equal(left.get_lines()[0].get_xydata()[:, 1], [0.1, 0.2, 0.5, 0.6])
+        np.testing.assert_array_equal(right.get_lines()[0].get_xydata()[:, 1], [0.5, 0.6, 0.8, 0.9])
+
+    def test_no_gradient_influence(self):
+        figure = figures.draw_dynamics(KEY, summary(agr_grad=None))
+        texts = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert not any("Δ" in text for text in texts)
+
+    def test_performance_in_percent(self):
+        perfs = dict(zip(ITERATIONS, [1.0, 20.0, 43.44, 60.0]))
+        figure = figures.draw_dynamics(KEY, summary(alpha_perfs=perfs, best_perf=66.31))
+        texts = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert "A(α, βᵘᶠ) = 0.300,  ξ = 43.4" in texts
+
+    def test_a_single_iteration(self):
+        one = summary(alpha_corrs={0: 0.1}, alpha_perfs={0: 0.5}, iterations=[0])
+        assert markers(figures.draw_dynamics(KEY, one).axes[0]) == {}
+
+
+def images(figure) -> list[np.ndarray]:
+    """The heat maps, without the colour bars."""
+    return [axis.get_images()[0].get_array().data for axis in figure.axes if axis.get_images()]
+
+
+class TestSentence:
+    def test_one_distribution(self):
+        columns = dump()
+        sentence = figures.Sentence("title", ["a", "$b", "c"], None, slice(0, 3), sign=-1)
+        alpha, beta, grad = images(figures.draw_sentence(columns, sentence, [0, 20]))
+        for row, it in enumerate([0, 20]):
+            np.testing.assert_array_equal(alpha[row], columns["alpha"]["Normal_A", it][:3])
+            expected = -columns["beta"]["uniform", it][:3]
+            np.testing.assert_allclose(beta[row], expected / np.abs(expected).max(), rtol=1e-6)
+            expected = columns["grad"]["Normal_A", it][:3]
+            np.testing.assert_allclose(grad[row], expected / np.abs(expected).max(), rtol=1e-6)
+
+    def test_a_map_for_each_checkpoint(self):
+        columns = dump()
+        sentence = figures.Sentence("title", ["x", "y"], ["u", "v"], slice(1, 5))
+        shown = images(figures.draw_sentence(columns, sentence, [10, 40]))
+        assert [image.shape for image in shown] == [(2, 2)] * 6
+        np.testing.assert_array_equal(shown[1], columns["alpha"]["Normal_A", 40][1:].reshape(2, 2))
+        beta = columns["beta"]["uniform", 10][1:].reshape(2, 2)
+        beta = beta - beta.mean(axis=1, keepdims=True)
+        np.testing.assert_allclose(shown[2], beta / np.abs(beta).max(), rtol=1e-6)
+
+    def test_no_gradient_influence(self):
+        columns = dump() | {"grad": {}}
+        sentence = figures.Sentence("title", ["x", "y", "z"], None, slice(0, 3))
+        assert len(images(figures.draw_sentence(columns, sentence, [10]))) == 2
+
+    def test_all_zero(self):
+        columns = dump()
+        for column in ("beta", "grad"):
+            columns[column] = {key: np.zeros(5, np.float32) for key in columns[column]}
+        sentence = figures.Sentence("title", ["x", "y", "z"], None, slice(0, 3))
+        _, beta, grad = images(figures.draw_sentence(columns, sentence, [10]))
+        assert (beta == 0).all() and (grad == 0).all()
+
+
+class TestChoices:
+    @pytest.mark.parametrize(
+        ("lengths", "number"), [([30, 8, 9], 1), ([30, 40, 21], 2), ([3, 5], 0), ([30, 20], 1)]
+    )
+    def test_the_first_sentence_that_fits(self, lengths, number):
+        assert figures.sentence_number(None, np.array(lengths), "toy") == number
+
+    def test_sentence_out_of_range(self):
+        assert figures.sentence_number(2, np.array([1, 2, 3]), "toy") == 2
+        with pytest.raises(InputError, match="--sentence 3: the dump of toy has 0 to 2"):
+            figures.sentence_number(3, np.array([1, 2, 3]), "toy")
+
+    def test_iterations(self):
+        assert figures.chosen_iterations(dump(), None) == ITERATIONS
+        assert figures.chosen_iterations(dump(), [10, 40]) == [10, 40]
+        with pytest.raises(InputError, match=r"--iterations 5,7: .*0,10,20,40"):
+            figures.chosen_iterations(dump(), [5, 10, 7])
+
+    def test_few_of_many_iterations(self):
+        many = {"dataset": "toy", "alpha": {}}
+        for name in ("Normal_A", "Normal_B", "uniform"):
+            many["alpha"] |= {(name, it): None for it in range(0, 2200, 100)}
+        assert figures.chosen_iterations(many, None) == [0, 500, 1000, 1600, 2100]
+
+
+def arguments(folder, **changes) -> argparse.Namespace:
+    values = {
+        "datasets": ["toy"],
+        "stats": None,
+        "metric": KEY[1],
+        "performance": None,
+        "sentence": None,
+        "iterations": None,
+        "formats": ["png", "pdf"],
+        "out_dir": None,
+        "outputs_dir": folder,
+    }
+    return argparse.Namespace(**values | changes)
+
+
+def sentence_of(_, number):
+    return figures.Sentence("a sentence", ["x", "y"], None, slice(3, 5))
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    (tmp_path / "stats.pkl").write_bytes(pickle.dumps({KEY: summary()}))
+    whole = dump() | {"vocab": [], "sentences": {}, "metas": {}, "checkpoints": {}}
+    (tmp_path / "toy_logs.pkl").write_bytes(pickle.dumps(whole))
+    return tmp_path
+
+
+class TestPlot:
+    def test_files(self, outputs, capsys):
+        figures.plot_dynamics(arguments(outputs), sentence_of)
+        printed = capsys.readouterr().out.splitlines()
+        assert printed == [
+            str(outputs / f"toy_{figure}.{ending}")
+            for figure in ("dynamics", "sentence")
+            for ending in ("png", "pdf")
+        ]
+        before = [(outputs / path).read_bytes() for path in printed]
+        figures.plot_dynamics(arguments(outputs), sentence_of)
+        assert [(outputs / path).read_bytes() for path in printed] == before
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"performance": "val_bleu"}, "stats.pkl has no top 5% match of toy val_bleu: run"),
+            ({"metric": "kendall tau"}, "stats.pkl has no kendall tau of toy: run"),
+            ({"iterations": [3]}, "--iterations 3"),
+            ({"datasets": ["toy", "SNS"]}, "no top 5% match of SNS"),
+        ],
+    )
+    def test_what_is_not_there(self, outputs, changes, words):
+        before = sorted(outputs.iterdir())
+        with pytest.raises(InputError) as error:
+            figures.plot_dynamics(arguments(outputs, **changes), sentence_of)
+        assert words in str(error.value)
+        assert sorted(outputs.iterdir()) == before
+
+    def test_missing_and_foreign_files(self, outputs):
+        (outputs / "toy_logs.pkl").unlink()
+        with pytest.raises(InputError, match=r"eval_dump\.py --dataset toy"):
+            figures.plot_dynamics(arguments(outputs), sentence_of)
+        (outputs / "stats.pkl").write_bytes(pickle.dumps([1]))
+        with pytest.raises(InputError, match="has no results in it"):
+            figures.plot_dynamics(arguments(outputs), sentence_of)
