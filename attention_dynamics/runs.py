@@ -1,6 +1,8 @@
 """Names: a run's folder, its checkpoints, what an evaluation reads; and going on with a run."""
 
+import platform
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,6 +172,19 @@ def saved_steps(
     )
 
 
+def made_with(device) -> dict[str, Any]:
+    """The versions, the device and the number of threads that a result comes from."""
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),  # a plain string: resume.pt holds no others
+        "device": name,
+        "threads": torch.get_num_threads(),
+    }
+
+
 STATE_TYPES = {
     "settings": dict,
     "step": int,
@@ -187,8 +202,9 @@ STATE_TYPES = {
 class Progress:
     """How far a training run has come, and how it goes on: ``resume.pt`` in its folder.
 
-    At each save ``resume.pt`` is written first, then ``history.csv`` and the checkpoint. A run
-    killed between them writes the same again when it goes on.
+    At each save ``resume.pt`` is written first, then ``history.csv``, ``run.json`` and the
+    checkpoint. A run killed between them writes the same again when it goes on. ``run.json`` says
+    what was run, on what, and how long it took; it alone differs where all else is the same.
 
     Attributes
     ----------
@@ -207,6 +223,7 @@ class Progress:
         """
         self.folder, self.settings, self.path = folder, settings, folder / "resume.pt"
         self.state = {"step": 0, "saved": [], "history": []}
+        self.started = time.monotonic()
         if not self.path.exists():
             if folder.exists() and any(folder.glob("model*")):
                 raise InputError(
@@ -289,6 +306,8 @@ class Progress:
         """
         import torch
 
+        seconds = self.state.get("seconds", 0.0) + time.monotonic() - self.started
+        self.started = time.monotonic()
         history = self.history
         if not history or history[-1]["step"] < step:  # else a run that ended here goes on
             history = [*history, {"step": step} | row]
@@ -303,6 +322,8 @@ class Progress:
             "optimizer": optimizer.state_dict(),
             "rng": torch.get_rng_state(),
             "threads": torch.get_num_threads(),
+            "seconds": seconds,
+            "made_with": made_with(next(model.parameters()).device),
         }
         if torch.cuda.is_available():
             self.state["cuda_rng"] = torch.cuda.get_rng_state()
@@ -317,6 +338,9 @@ class Progress:
             for row in self.history
         ]
         storage.save_text("\n".join(lines) + "\n", self.folder / "history.csv")
+        if "seconds" in self.state:  # else a run that an older version began
+            record = {key: self.state[key] for key in ("settings", "step", "seconds", "made_with")}
+            storage.save_json(record, self.folder / "run.json")
         weights = {name: tensor.cpu() for name, tensor in self.state["weights"].items()}
         if self.state["name"] is not None:
             storage.save_torch(weights, checkpoint_path(self.folder, self.state["name"]))

@@ -121,7 +121,7 @@ def keyword_tokens(vocab: list[str]) -> set[int]:
 class TestStages:
     def test_checkpoints_and_history(self, experiment):
         folder = experiment / "models" / "toy" / "h_dim=48,b_size=32,seed=20,normal"
-        names = {f"model{it}" for it in ITERATIONS} | {"resume.pt", "history.csv"}
+        names = {f"model{it}" for it in ITERATIONS} | {"resume.pt", "history.csv", "run.json"}
         assert {path.name for path in folder.iterdir()} == names
         uniform = folder.with_name("h_dim=48,b_size=32,seed=12,uniform")
         assert (uniform / "model119").exists()
@@ -249,7 +249,7 @@ class TestGoingOn:
         end = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         assert "going on from step" in end.stdout
         uninterrupted = files_in(experiment / "models" / "toy" / folder.name)
-        for name in uninterrupted.keys() - {"resume.pt"}:
+        for name in uninterrupted.keys() - {"resume.pt", "run.json"}:
             assert (folder / name).read_bytes() == uninterrupted[name], name
 
     def test_more_steps_go_on_from_the_end(self, workplace, tmp_path, capsys):

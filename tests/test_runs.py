@@ -306,6 +306,27 @@ def test_a_run_killed_between_the_files_of_a_save(number, kind, whole, tmp_path,
     assert (folder / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
 
 
+def test_the_record_of_a_run(whole, tmp_path):
+    record = storage.load_json(whole / "run.json", "")
+    assert record["step"] == 20
+    assert record["settings"] == storage.load_torch(whole / "resume.pt", "")["settings"]
+    assert 0 < record["seconds"] < 600
+    assert record["made_with"]["device"] == "cpu"
+    assert record["made_with"]["threads"] == torch.get_num_threads()
+    assert record["made_with"]["torch"] == torch.__version__
+
+
+def test_time_before_an_interruption_counts(tmp_path, monkeypatch):
+    clock = iter(range(0, 10_000, 100))  # 100 s pass between two looks at it
+    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
+    with pytest.raises(Killed):
+        train(tmp_path / "run", 20, kill_at=12)
+    before = storage.load_json(tmp_path / "run" / "run.json", "")["seconds"]
+    train(tmp_path / "run", 20)
+    after = storage.load_json(tmp_path / "run" / "run.json", "")["seconds"]
+    assert 0 < before < after < 10_000
+
+
 def test_a_finished_run_is_left_alone(whole, tmp_path):
     before = checkpoints(whole)
     assert train(whole, 20, custom=[2, 3]) == 20

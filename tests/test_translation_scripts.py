@@ -133,7 +133,7 @@ class TestStages:
     def test_checkpoints_and_history(self, experiment):
         folder = experiment / "models" / "toy" / RUN
         names = {f"model{step}" for step in range(0, 251, 50)}
-        names |= {"model", "resume.pt", "history.csv", "best.json"}
+        names |= {"model", "resume.pt", "history.csv", "run.json", "best.json"}
         assert {path.name for path in folder.iterdir()} == names
         with open(folder / "history.csv") as file:
             rows = list(csv.DictReader(file))
@@ -301,7 +301,7 @@ class TestGoingOn:
         assert "going on from step" in end.stdout
         uninterrupted = files_in(experiment / "models" / "toy" / RUN)
         assert files_in(folder).keys() == uninterrupted.keys()
-        for name in uninterrupted.keys() - {"resume.pt"}:
+        for name in uninterrupted.keys() - {"resume.pt", "run.json"}:
             assert (folder / name).read_bytes() == uninterrupted[name], name
 
     def test_what_a_kill_left_unwritten_is_written(self, workplace, capsys):
@@ -320,7 +320,7 @@ class TestGoingOn:
         extended, direct = workplace / "models/toy" / RUN, tmp_path / "fresh/toy" / RUN
         assert (direct / "model350").exists()
         for path in direct.iterdir():
-            if path.name != "resume.pt":
+            if path.name not in ("resume.pt", "run.json"):
                 assert (extended / path.name).read_bytes() == path.read_bytes(), path.name
 
     def test_bleu_can_be_added(self, workplace, capsys):
