@@ -108,7 +108,7 @@ def spearman(u: np.ndarray, v: np.ndarray, offsets: np.ndarray) -> np.ndarray:
             for a, b in ((u_ranks, v_ranks), (u_ranks, u_ranks), (v_ranks, v_ranks))
         )
         with np.errstate(invalid="ignore"):
-            rho[rows] = covariance / (np.sqrt(u_variance) * np.sqrt(v_variance))
+            rho[rows] = covariance / np.sqrt(u_variance * v_variance.astype(np.float64))
     return rho
 
 

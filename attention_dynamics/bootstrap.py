@@ -13,7 +13,7 @@ import numpy as np
 
 from attention_dynamics.agreement import mean_agreement
 
-COVERAGE = 0.95
+TAILS = 0.025, 0.975  # what lies between is the interval of 95%
 ENTRIES_AT_ONCE = 1 << 20  # of the matrix of weights
 
 
@@ -79,6 +79,5 @@ def interval(values: np.ndarray) -> tuple[float, float] | None:
     defined = values[~np.isnan(values)]
     if not len(defined):
         return None
-    tails = [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2]
-    low, high = np.quantile(defined, tails, method="inverted_cdf")
+    low, high = np.quantile(defined, TAILS, method="inverted_cdf")
     return float(low), float(high)

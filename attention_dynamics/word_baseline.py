@@ -16,7 +16,7 @@ SAVE_AFTER = 20  # seconds between saves of an unfinished fit, at least
 
 
 def parser(datasets: list[str], aliases: dict[str, str], lr: float) -> cli.Parser:
-    """The flags that both tasks' ``embedding_beta.py`` have; ``lr`` is the default of Adam's rate."""
+    """The flags that both ``embedding_beta.py`` have; ``lr`` is the default of Adam's rate."""
     parser = cli.Parser(description="Fit the word baseline beta^px.")
     cli.add_dataset(parser, datasets, aliases)
     parser.add_argument("--bsize", type=cli.positive_int, default=64, help="batch size")
