@@ -67,6 +67,7 @@ def latex_table(results: Results) -> str:
     lines = [
         r"% \usepackage{booktabs}",
         *(f"% {note}" for note in notes(results)),
+        r"{\footnotesize\setlength{\tabcolsep}{3pt}",  # thirteen columns on a page
         r"\begin{tabular}{" + "l" * len(NAMES) + "r" * len(keys) + "}",
         r"\toprule",
         " & " * len(NAMES)
@@ -82,7 +83,7 @@ def latex_table(results: Results) -> str:
             if number:  # what belongs to the row above is smaller
                 escaped = [rf"{{\scriptsize {cell}}}" if cell else "" for cell in escaped]
             lines.append(" & ".join(escaped) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}"])
 
 
 def _in_latex(cell: str) -> str:

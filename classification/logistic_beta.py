@@ -53,8 +53,6 @@ def relative_counts(sentences: Sentences, vocab_size: int) -> csr_matrix:
 
 def fit(shares: csr_matrix, labels: np.ndarray, strength: float) -> tuple[np.ndarray, float]:
     """β (vocabulary,) and b, that minimize the summed loss + |β|² / (2 ``strength``)."""
-    if len(np.unique(labels)) < 2:
-        raise InputError("the training set has too few sentences of one of the labels")
     # Shares are small. With rows of norm 1 or so L-BFGS takes half the steps to the same solution.
     scale = 1 / np.sqrt(shares.multiply(shares).sum(axis=1).mean())
     model = LogisticRegression(C=strength / scale**2, tol=1e-6, max_iter=MAX_ITERATIONS)
@@ -69,6 +67,8 @@ def choose_strength(shares: csr_matrix, labels: np.ndarray, seed: int) -> tuple[
     """The strength with the lowest loss on what is held out, and that loss."""
     order = np.random.default_rng(seed).permutation(len(labels))
     held_out, rest = np.split(order, [max(1, int(HELD_OUT * len(order)))])
+    if len(np.unique(labels[rest])) < 2:
+        raise InputError("the training set has too few sentences of one label: prepare more data")
     best_strength, best_loss = STRENGTHS[0], np.inf
     for strength in cli.progress_bar(STRENGTHS, unit="fit"):
         beta, bias = fit(shares[rest], labels[rest], strength)
