@@ -311,7 +311,7 @@ class TestLogisticBaseline:
         module = load_script("classification", "logistic_beta")
         rng = np.random.default_rng(0)
         rows = [rng.integers(0, 90, n) for n in rng.integers(1, 25, 200)]
-        labels = np.array([int((row < 30).mean() + 0.2 * rng.normal() > 0.33) for row in rows])
+        labels = np.array([int((row < 30).mean() + 0.1 * rng.normal() > 0.33) for row in rows])
         sentences = module.Sentences(Ragged.from_rows(rows), labels)
         dense = np.array([np.bincount(row, minlength=100) / len(row) for row in rows])
         shares = module.relative_counts(sentences, 100)
