@@ -17,6 +17,8 @@ def row_argmax(u: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Position in ``u`` of each row's largest entry (the first of equals): int64 (rows,)."""
     starts = offsets[:-1]
     largest = np.flatnonzero(u == np.repeat(np.maximum.reduceat(u, starts), np.diff(offsets)))
+    if len(largest) == len(starts):  # no ties: a search would find what is there
+        return largest
     return largest[np.searchsorted(largest, starts)]
 
 
@@ -92,10 +94,36 @@ def kendall_tau_shuffled(
     return kendall_tau(u, shuffled(v, offsets, rng), offsets)
 
 
+def spearman(u: np.ndarray, v: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Spearman's rank correlation of each row: float64 (rows,), NaN where u or v is constant.
+
+    It is Pearson's correlation of the ranks, with equal entries sharing the mean of theirs. Twice
+    a rank's distance from the mean rank is a whole number, so the sums are exact.
+    """
+    rho = np.empty(len(offsets) - 1)
+    for rows, columns in _rows_of_one_length(offsets):
+        u_ranks, v_ranks = _centred_ranks(u[columns]), _centred_ranks(v[columns])
+        covariance, u_variance, v_variance = (
+            np.einsum("ij,ij->i", a, b)
+            for a, b in ((u_ranks, v_ranks), (u_ranks, u_ranks), (v_ranks, v_ranks))
+        )
+        with np.errstate(invalid="ignore"):
+            rho[rows] = covariance / np.sqrt(u_variance * v_variance.astype(np.float64))
+    return rho
+
+
+def spearman_shuffled(
+    u: np.ndarray, v: np.ndarray, offsets: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """:func:`spearman` with ``v`` shuffled inside each row."""
+    return spearman(u, shuffled(v, offsets, rng), offsets)
+
+
 # The metrics by the names that results carry: (metric, the same with v shuffled).
 METRICS: dict[str, tuple[Callable, Callable]] = {
     "top 5% match": (top5_match, top5_match_shuffled),
     "kendall tau": (kendall_tau, kendall_tau_shuffled),
+    "spearman": (spearman, spearman_shuffled),
 }
 
 
@@ -124,6 +152,27 @@ def _ranks(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ranks = np.empty_like(rank_in_order)
     np.put_along_axis(ranks, order, rank_in_order, axis=1)
     return ranks, _tied_pairs(in_order)
+
+
+def _centred_ranks(values: np.ndarray) -> np.ndarray:
+    """Twice the ranks less their mean, equals sharing the mean of theirs: int64 (rows, n)."""
+    n = values.shape[1]
+    order = np.argsort(values, axis=1)
+    in_order = np.take_along_axis(values, order, axis=1)
+    place = np.arange(n)
+    twice_rank = np.broadcast_to(2 * place, values.shape)
+    change = in_order[:, 1:] != in_order[:, :-1]
+    if not change.all():
+        # a run of equals from place f to place l has the mean rank (f + l) / 2
+        first = np.zeros(values.shape, dtype=np.int64)
+        np.maximum.accumulate(np.where(change, place[1:], 0), axis=1, out=first[:, 1:])
+        last = np.full(values.shape, n - 1)
+        backwards = np.where(change, place[:-1], n - 1)[:, ::-1]
+        last[:, :-1] = np.minimum.accumulate(backwards, axis=1)[:, ::-1]
+        twice_rank = first + last
+    ranks = np.empty(values.shape, dtype=np.int64)
+    np.put_along_axis(ranks, order, twice_rank - (n - 1), axis=1)
+    return ranks
 
 
 def _tied_pairs(in_order: np.ndarray) -> np.ndarray:

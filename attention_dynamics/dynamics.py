@@ -5,17 +5,17 @@ Notation follows the paper: ``A(u, v)`` is an agreement (:mod:`attention_dynamic
 gold attention first exceeds a given ``A``.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from attention_dynamics.agreement import METRICS, mean_agreement
+from attention_dynamics import bootstrap
+from attention_dynamics.agreement import METRICS
+from attention_dynamics.bootstrap import Agreement
 from attention_dynamics.cli import InputError
-
-AGREEMENTS = ("agr_unif", "agr_px", "agr_grad", "agr_normal")
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,9 @@ class Evidence:
         beta and grad speak for the gold label or token; grad gives None where there is none
     beta_px : flat array, the word baseline's β
     performance : function of (name, iteration) that gives the performance
+    beta_logistic : flat array, the β of the logistic word baseline, or None
+    sentence : int64 (rows,), the number of the sentence that a row is in, from 0; None where
+        each row is a sentence
     """
 
     offsets: np.ndarray
@@ -74,67 +77,145 @@ class Evidence:
     grad: Callable[[str, int], np.ndarray | None]
     beta_px: np.ndarray
     performance: Callable[[str, int], float]
+    beta_logistic: np.ndarray | None = None
+    sentence: np.ndarray | None = None
 
 
-def summarize(runs: RunNames, evidence: Evidence, metric: str, seed: int = 0) -> dict[str, Any]:
+def summarize(
+    runs: RunNames,
+    evidence: Evidence,
+    metric: str,
+    seed: int = 0,
+    resamples: int = 0,
+    bootstrap_seed: int = 0,
+) -> dict[str, Any]:
     """The figures that the paper's tables report, for one split and one metric.
 
     Parameters
     ----------
     metric : a key of :data:`attention_dynamics.agreement.METRICS`
     seed : of the shuffled baseline
+    resamples : of the sentences, for the intervals; 0 for none
+    bootstrap_seed : of the resamples
 
     Returns
     -------
     dict with ``agr_unif``, ``agr_px``, ``agr_grad`` (also as ``arg_grad``), ``agr_normal``, the
     ``xi_`` of each, ``alpha_corrs`` and ``alpha_perfs`` ({iteration: value}), ``baseline``,
-    ``best_perf`` and ``iterations``. An ``agr_`` that cannot be computed, and a ``xi_`` that is
-    never reached, is None.
+    ``best_perf`` and ``iterations``; with a logistic baseline ``agr_logistic`` and
+    ``xi_logistic``. An ``agr_`` that cannot be computed, and a ``xi_`` that is never reached, is
+    None. Then the uncertainty:
+
+    ``alpha_corrs_std`` ({iteration: value}), the standard deviation of ``alpha_corrs`` over
+    comparison runs (of the sample: n - 1), None where there is one run; and what
+    :func:`uncertainty` gives.
     """
     match, match_shuffled = METRICS[metric]
     rng = np.random.default_rng(seed)
 
-    def agreement(u: np.ndarray, v: np.ndarray) -> float:
-        return mean_agreement(match(u, v, evidence.offsets))
+    def agreement(u: np.ndarray, v: np.ndarray) -> Agreement:
+        return Agreement.of(match(u, v, evidence.offsets), evidence.sentence)
 
-    def best_agreement(u: np.ndarray, name: str) -> float:
-        """The largest A(u, β) over the training of run ``name``."""
-        values = [agreement(u, evidence.beta(name, it)) for it in runs.iterations]
-        return float(np.nanmax(values)) if not np.isnan(values).all() else math.nan
+    def with_shuffled(u: np.ndarray, v: np.ndarray) -> Agreement:
+        return Agreement.of(match_shuffled(u, v, evidence.offsets, rng), evidence.sentence)
+
+    def over_training(u: np.ndarray, name: str) -> list[Agreement]:
+        """A(u, β) at each iteration of run ``name``."""
+        return [agreement(u, evidence.beta(name, it)) for it in runs.iterations]
 
     best = max(runs.iterations, key=lambda it: evidence.performance(runs.gold, it))
     gold_alpha = evidence.alpha(runs.gold, best)
     gold_grad = evidence.grad(runs.gold, best)
 
-    alpha_corrs, alpha_perfs, baselines = {}, {}, []
+    levels = {
+        "agr_unif": over_training(gold_alpha, runs.uniform),
+        "agr_px": over_training(evidence.beta_px, runs.uniform),
+        "agr_grad": None if gold_grad is None else over_training(gold_grad, runs.uniform),
+        "agr_normal": over_training(gold_alpha, runs.comparisons[0]),
+    }
+    if evidence.beta_logistic is not None:
+        levels["agr_logistic"] = over_training(evidence.beta_logistic, runs.uniform)
+    alphas, baselines, alpha_perfs = {}, [], {}
     for it in runs.iterations:
-        alphas = [evidence.alpha(name, it) for name in runs.comparisons]
-        alpha_corrs[it] = float(np.mean([agreement(gold_alpha, alpha) for alpha in alphas]))
-        alpha_perfs[it] = float(
-            np.mean([evidence.performance(name, it) for name in runs.comparisons])
-        )
-        baselines += [
-            mean_agreement(match_shuffled(gold_alpha, alpha, evidence.offsets, rng))
-            for alpha in alphas
-        ]
+        columns = [evidence.alpha(name, it) for name in runs.comparisons]
+        alphas[it] = [agreement(gold_alpha, alpha) for alpha in columns]
+        baselines += [with_shuffled(gold_alpha, alpha) for alpha in columns]
+        performances = [evidence.performance(name, it) for name in runs.comparisons]
+        alpha_perfs[it] = float(np.mean(performances))
 
+    # fmax: the largest, leaving out NaN
     summary = {
-        "agr_unif": best_agreement(gold_alpha, runs.uniform),
-        "agr_px": best_agreement(evidence.beta_px, runs.uniform),
-        "agr_grad": None if gold_grad is None else best_agreement(gold_grad, runs.uniform),
-        "agr_normal": best_agreement(gold_alpha, runs.comparisons[0]),
-        "baseline": float(np.mean(baselines)),
+        key: None if level is None else float(np.fmax.reduce([a.mean for a in level]))
+        for key, level in levels.items()
+    }
+    alpha_corrs = {it: float(np.mean([a.mean for a in of_it])) for it, of_it in alphas.items()}
+    summary |= {
+        "baseline": float(np.mean([a.mean for a in baselines])),
         "alpha_corrs": alpha_corrs,
         "alpha_perfs": alpha_perfs,
         "best_perf": evidence.performance(runs.gold, best),
         "iterations": runs.iterations,
+        "arg_grad": summary["agr_grad"],  # the published README's spelling
     }
-    summary["arg_grad"] = summary["agr_grad"]  # the published README's spelling
-    for key in AGREEMENTS:
-        summary[key.replace("agr_", "xi_")] = first_exceeding(
-            alpha_corrs, alpha_perfs, summary[key]
-        )
-    return summary
+    for key in levels:
+        summary[xi_of(key)] = first_exceeding(alpha_corrs, alpha_perfs, summary[key])
+    summary["alpha_corrs_std"] = {
+        it: float(np.std([a.mean for a in of_it], ddof=1)) if len(of_it) > 1 else None
+        for it, of_it in alphas.items()
+    }
+    return summary | uncertainty(levels, alphas, baselines, alpha_perfs, resamples, bootstrap_seed)
+
+
+def xi_of(agreement: str) -> str:
+    """``xi_unif`` of ``agr_unif``, and so on."""
+    return agreement.replace("agr_", "xi_")
+
+
+def uncertainty(
+    levels: dict[str, list[Agreement] | None],
+    alphas: dict[int, list[Agreement]],
+    baselines: list[Agreement],
+    alpha_perfs: dict[int, float],
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """The bootstrap of :func:`summarize`: every figure computed again from resampled sentences.
+
+    The largest over iterations is taken, and ξ sought, inside each resample; the performances
+    that ξ is read from are those of all sentences. No interval is given for ``best_perf``: which
+    sentences a model gets right is not in a dump.
+
+    Returns
+    -------
+    dict with ``intervals``, {key: (low, high)} for every ``agr_``, ``xi_`` and ``baseline``, None
+    where the figure is; in that of a ``xi_``, the end None means "never", which is above every
+    performance; ``xi_never``, {key: share of the resamples in which a ``xi_`` is not reached};
+    ``resamples``. Both dicts are empty where ``resamples`` is 0.
+    """
+    intervals, xi_never = {}, {}
+    if resamples:
+        found = {key: level for key, level in levels.items() if level is not None}
+        groups = [*found.values(), list(chain(*alphas.values())), baselines]
+        ends = np.cumsum([len(group) for group in groups])
+        means = bootstrap.resampled_means(list(chain(*groups)), resamples, seed)
+        # each (resamples, iterations), or (resamples, iterations x runs)
+        *of_levels, of_alphas, of_baselines = np.split(means, ends[:-1], axis=1)
+        corrs = of_alphas.reshape(resamples, len(alphas), -1).mean(axis=2)
+        perfs = np.array(list(alpha_perfs.values()))
+        intervals["baseline"] = bootstrap.interval(of_baselines.mean(axis=1))
+        intervals |= dict.fromkeys([*levels, *map(xi_of, levels)])
+        xi_never |= dict.fromkeys(map(xi_of, levels))
+        for key, values in zip(found, of_levels):
+            level = np.fmax.reduce(values, axis=1)
+            exceeds = corrs > level[:, None]
+            reached = exceeds.any(axis=1)
+            # of the first that exceeds; what is never reached lies above all that was
+            xi = np.where(reached, perfs[exceeds.argmax(axis=1)], np.inf)
+            intervals[key] = bootstrap.interval(level)
+            ends = bootstrap.interval(xi)
+            intervals[xi_of(key)] = tuple(None if end == np.inf else end for end in ends)
+            xi_never[xi_of(key)] = float(np.mean(~reached))
+    return {"intervals": intervals, "xi_never": xi_never, "resamples": resamples}
 
 
 def first_exceeding(
@@ -153,46 +234,14 @@ def first_exceeding(
 NOTATION = {
     "agr_unif": "A(α, βᵘᶠ)",
     "agr_px": "A(βᵘᶠ, βᵖˣ)",
+    "agr_logistic": "A(βᵘᶠ, βˡʳ)",
     "agr_grad": "A(Δ, βᵘᶠ)",
     "agr_normal": "A(α, β)",
     "baseline": "Â",
     "xi_unif": "ξ(α, βᵘᶠ)",
     "xi_px": "ξ(βᵘᶠ, βᵖˣ)",
+    "xi_logistic": "ξ(βᵘᶠ, βˡʳ)",
     "xi_grad": "ξ(Δ, βᵘᶠ)",
     "xi_normal": "ξ(α, β)",
     "best_perf": "ξ*",
 }
-
-
-def format_table(results: dict[tuple, dict[str, Any]]) -> str:
-    """The results as a table to read: a row for each dataset, metric and performance key.
-
-    Two heads, ``A`` and ``ξ``, stand above the pairs that they apply to, as in the paper.
-    """
-    names = ["dataset", "metric", "performance"]
-    pairs = [notation[2:-1] if "(" in notation else notation for notation in NOTATION.values()]
-    rows = [[*names, *pairs]]
-    for (dataset, metric, _, performance), summary in results.items():
-        row = [dataset, metric, performance]
-        for key in NOTATION:
-            value = summary[key]
-            percent = summary["best_perf"] > 1 and (key.startswith("xi_") or key == "best_perf")
-            if value is None:
-                row.append("never" if key.startswith("xi_") else "-")
-            else:
-                decimals = 1 if percent else 3
-                row.append(f"{round(value, decimals) + 0:.{decimals}f}")  # + 0: no "-0.000"
-        rows.append(row)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if i < len(names) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths))
-        ]
-        lines.append("  ".join(cells))
-    ends = [sum(widths[: i + 1]) + 2 * i for i in range(len(widths))]  # of each column
-    left, middle = ends[len(names) - 1] + 2, ends[len(names) + 4] + 2
-    heads = " " * left + "A".center(middle - 2 - left, "-")
-    heads += "  " + "ξ".center(ends[-1] - middle, "-")
-    return "\n".join([heads, lines[0], "-" * len(lines[0]), *lines[1:]])

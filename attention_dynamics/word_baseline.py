@@ -1,15 +1,38 @@
 """The word baseline β^px: fitting it epoch by epoch, and the file it is kept in."""
 
+import argparse
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from attention_dynamics import cli, storage
 from attention_dynamics.cli import InputError
 
 SAVE_AFTER = 20  # seconds between saves of an unfinished fit, at least
+
+
+def parser(datasets: list[str], aliases: dict[str, str], lr: float) -> cli.Parser:
+    """The flags that both ``embedding_beta.py`` have; ``lr`` is the default of Adam's rate."""
+    parser = cli.Parser(description="Fit the word baseline beta^px.")
+    cli.add_dataset(parser, datasets, aliases)
+    parser.add_argument("--bsize", type=cli.positive_int, default=64, help="batch size")
+    parser.add_argument("--epochs", type=cli.positive_int, default=30, help="epochs to train for")
+    parser.add_argument(
+        "--embed_dim", type=cli.positive_int, default=256, help="dimension of the embeddings"
+    )
+    parser.add_argument("--lr", type=cli.positive_float, default=lr, help="Adam's rate")
+    parser.add_argument("--seed", type=cli.seed, default=0, help="seed of the fit")
+    return parser
+
+
+def settings_of(args: argparse.Namespace, **more: Any) -> dict[str, Any]:
+    """What tells whether a fit is the one asked for: the flags of :func:`parser`, and ``more``."""
+    names = ("bsize", "epochs", "embed_dim", "lr", "seed")
+    return {name: getattr(args, name) for name in names} | more
 
 
 def load_baseline(path: Path, vocab: list[str], make: str) -> dict[str, Any]:
@@ -40,31 +63,46 @@ def is_fitted(path: Path, settings: dict[str, Any]) -> bool:
 
 def fit(
     model,
-    optimizer,
-    train_epoch: Callable[[int], float],
-    validate: Callable[[], float],
-    epochs: int,
+    losses: Callable[[Any, np.ndarray], Iterator],
+    train,
+    validation,
+    vocab: list[str],
     path: Path,
     settings: dict[str, Any],
-) -> tuple[int, float]:
-    """Train for ``epochs`` and leave ``model`` with the weights of the best one.
+) -> None:
+    """Fit ``model`` and write its ``beta()`` of the epoch with the lowest validation loss.
 
     The state is kept beside ``path``, so that an interrupted fit goes on from its last save and
     ends the same.
 
     Parameters
     ----------
-    train_epoch : trains on the data once, in the order of the epoch's number; gives the mean loss
-    validate : gives the validation loss
-    path : where the result will be kept; its unfinished state lies beside it
-    settings : a state with other settings is not used
-
-    Returns
-    -------
-    the best epoch (from 1) and its validation loss
+    losses : of (sentences, their order): the summed loss of each batch, a tensor
+    train, validation : the sentences to fit and those to choose the epoch by
+    vocab : the words that β is over
+    path : where the result goes
+    settings : of :func:`settings_of`; an unfinished state with other settings is not used
     """
     import torch
 
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings["lr"], fused=True)
+
+    def train_epoch(epoch: int) -> float:
+        order = np.random.default_rng([settings["seed"], epoch]).permutation(len(train))
+        total = 0.0
+        for loss in losses(train, order):
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+        return total / len(train)
+
+    @torch.no_grad()
+    def validate() -> float:
+        in_order = np.arange(len(validation))
+        return sum(loss.item() for loss in losses(validation, in_order)) / len(validation)
+
+    epochs = settings["epochs"]
     resume_path = unfinished_path(path)
     state = {"epoch": 0, "best_epoch": 0, "best_loss": float("inf"), "best_weights": None}
     if resume_path.exists():
@@ -98,7 +136,16 @@ def fit(
     if state["best_weights"] is None:
         raise InputError("the validation loss is not a number: try a smaller --lr")
     model.load_state_dict(state["best_weights"])
-    return state["best_epoch"], state["best_loss"]
+    epoch, loss = state["best_epoch"], state["best_loss"]
+    baseline = {
+        "beta": model.beta(),
+        "vocab": vocab,
+        "settings": settings,
+        "epoch": epoch,
+        "val_loss": loss,
+    }
+    save_baseline(path, baseline)
+    print(f"{path}: epoch {epoch}, validation loss {loss:.4f}")
 
 
 def unfinished_path(path: Path) -> Path:

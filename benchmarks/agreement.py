@@ -36,6 +36,15 @@ def kendall(quick: bool) -> measure.Result:
     return compare("kendall tau", tau, repeats=2 if quick else 5)
 
 
+def spearman(quick: bool) -> measure.Result:
+    """Spearman's rank correlation and its shuffled baseline, against a scipy call a row."""
+
+    def rho(u: np.ndarray, v: np.ndarray) -> float:
+        return scipy.stats.spearmanr(u, v).statistic
+
+    return compare("spearman", rho, repeats=2 if quick else 5)
+
+
 def compare(metric: str, of_one_row: Callable, repeats: int) -> measure.Result:
     rng = np.random.default_rng(0)
     offsets = offsets_of(lengths.draw("IMDB", ROWS, rng, LONGEST) + 2)  # with <bos> and <eos>

@@ -55,6 +55,7 @@ BENCHMARKS = {
     ),
     "agreement_top5": Benchmark("agreement", "top5", "top-5% match with baseline", 20),
     "agreement_kendall": Benchmark("agreement", "kendall", "Kendall's tau with baseline", 5),
+    "agreement_spearman": Benchmark("agreement", "spearman", "Spearman's rho with baseline", 10),
 }
 
 

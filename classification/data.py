@@ -178,3 +178,8 @@ def batches_of_like_length(
 def beta_path(outputs_dir: Path, dataset: str, embed_dim: int) -> Path:
     """Where ``embedding_beta.py`` keeps the word baseline."""
     return outputs_dir / f"{dataset}embedding{embed_dim}beta.pkl"
+
+
+def logistic_path(outputs_dir: Path, dataset: str) -> Path:
+    """Where ``logistic_beta.py`` keeps the logistic word baseline."""
+    return outputs_dir / f"{dataset}logisticbeta.pkl"

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, spearmanr
 
 from attention_dynamics.agreement import (
     METRICS,
@@ -15,6 +15,8 @@ from attention_dynamics.agreement import (
     mean_agreement,
     row_argmax,
     shuffled,
+    spearman,
+    spearman_shuffled,
     top5_match,
     top5_match_shuffled,
 )
@@ -52,6 +54,14 @@ def scipy_kendall_tau(u, v):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return kendalltau(u, v, variant="b").statistic
+
+
+def scipy_spearman(u, v):
+    if len(u) < 2:
+        return math.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return spearmanr(u, v).statistic
 
 
 def rows_of(flat, offsets):
@@ -170,6 +180,45 @@ def test_kendall_tau_of_a_long_row():
     np.testing.assert_allclose(kendall_tau(u, v, offsets), expected, rtol=0, atol=1e-12)
 
 
+# Spearman's rank correlation
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", KINDS)
+def test_spearman_is_scipys_for_each_row(kind, dtype):
+    u, v, offsets = random_rows(9, [*LENGTHS, 2, 2, 3, 5, 7, 8] * 4, kind, dtype)
+    expected = [scipy_spearman(*rows) for rows in zip(rows_of(u, offsets), rows_of(v, offsets))]
+    assert np.isnan(expected).any() and not np.isnan(expected).all()
+    np.testing.assert_allclose(spearman(u, v, offsets), expected, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(METRICS["spearman"][0](u, v, offsets), spearman(u, v, offsets))
+
+
+def test_spearman_worked_by_hand():
+    u = np.array([1.0, 2, 3, 4, 1, 1, 2, 7, 3])
+    v = np.array([1.0, 3, 2, 4, 5, 6, 7, 1, 2])
+    # row 1: 1 - 6 * 2 / (4 * 15). Row 2: ranks 1.5 1.5 3 and 1 2 3: 1.5 / sqrt(1.5 * 2). Row 3: -1
+    expected = [0.8, 1.5 / 3**0.5, -1]
+    np.testing.assert_allclose(spearman(u, v, np.array([0, 4, 7, 9])), expected, rtol=1e-15)
+
+
+def test_spearman_is_nan_where_it_is_undefined():
+    u = np.array([1.0, 2, 2, 2, 2, 1, 2, 3, 5, 1, 2])
+    v = np.array([9.0, 1, 1, 1, 2, 4, 4, 4, 5, 2, 1])
+    #              n = 1 | both   | u   | v const | 1 | defined
+    offsets = np.array([0, 1, 3, 5, 8, 9, 11])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rho = spearman(u, v, offsets)
+    assert np.isnan(rho).tolist() == [True] * 5 + [False]
+    assert rho[-1] == -1
+
+
+def test_spearman_of_a_long_row():
+    u, v, offsets = random_rows(10, [30000, 1, 1200], "some ties", np.float32)
+    expected = [scipy_spearman(*rows) for rows in zip(rows_of(u, offsets), rows_of(v, offsets))]
+    np.testing.assert_allclose(spearman(u, v, offsets), expected, rtol=0, atol=1e-12)
+
+
 # Shuffled baselines
 
 
@@ -235,6 +284,16 @@ def test_kendall_tau_shuffled_is_zero_on_average_and_that_of_the_shuffle():
     assert abs(tau.mean()) < 4 * math.sqrt(2 * 25 / (9 * 10 * 9) / 3000)
     by_hand = kendall_tau(u, shuffled(v, offsets, np.random.default_rng(3)), offsets)
     np.testing.assert_array_equal(tau, by_hand)
+
+
+def test_spearman_shuffled_is_zero_on_average_and_that_of_the_shuffle():
+    u, v, offsets = random_rows(11, [10] * 3000, "related", np.float64)
+    assert spearman(u, v, offsets).mean() > 0.5
+    rho = spearman_shuffled(u, v, offsets, np.random.default_rng(3))
+    # the variance of rho without ties is 1 / (n - 1)
+    assert abs(rho.mean()) < 4 * math.sqrt(1 / 9 / 3000)
+    by_hand = spearman(u, shuffled(v, offsets, np.random.default_rng(3)), offsets)
+    np.testing.assert_array_equal(rho, by_hand)
 
 
 # The mean

@@ -22,6 +22,7 @@ NAMES = [
     "translation_dump_memory",
     "agreement_top5",
     "agreement_kendall",
+    "agreement_spearman",
 ]
 
 

@@ -1,5 +1,6 @@
 """The classification scripts as a user calls them, on toy data and a small model."""
 
+import csv
 import json
 import os
 import pickle
@@ -17,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import assert_one_line, call_script, files_in, load_script
+
+from attention_dynamics.ragged import Ragged
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "classification"
@@ -94,7 +97,9 @@ def experiment(tmp_path_factory) -> Path:
         "collect_classification_stats.py",
         *collect,
         "--include_kendall_tau",
+        "--include_spearman",
         "--include_train_results",
+        *("--resamples", 100),
     )
     (folder / "table.txt").write_text(table)
     return folder
@@ -181,7 +186,7 @@ class TestStages:
         results = load(experiment / "stats.pkl")
         assert set(results) == {
             ("toy", metric, split, performance)
-            for metric in ("top 5% match", "kendall tau")
+            for metric in ("top 5% match", "kendall tau", "spearman")
             for split, performance in (("val", "test_acc"), ("train", "train_acc"))
         }
         summary = results["toy", "top 5% match", "val", "test_acc"]
@@ -194,12 +199,34 @@ class TestStages:
         assert summary["agr_unif"] > 5 * summary["baseline"]
         assert summary["agr_px"] > 5 * summary["baseline"]
         assert summary["agr_grad"] > 5 * summary["baseline"]
+        for key in ("agr_unif", "agr_px", "agr_grad", "agr_normal", "baseline"):
+            low, high = summary["intervals"][key]
+            assert low <= summary[key] <= high
+            assert high - low < 0.2
+        assert summary["alpha_corrs_std"] == dict.fromkeys(ITERATIONS)  # one comparison run
+        assert not summary.keys() & {"agr_logistic", "xi_logistic"}
 
     def test_table_is_printed(self, experiment):
         table = (experiment / "table.txt").read_text().splitlines()
         assert table[1].split()[:3] == ["dataset", "metric", "performance"]
-        assert len({len(line) for line in table}) == 1
-        assert len(table) == 3 + 4
+        assert max(map(len, table[:-2])) <= 140
+        assert [line.split()[0] for line in table[3:]].count("toy") == 6
+        assert table[-2].startswith("95%: bootstrap over sentences, 100 resamples")
+        assert table[-1].startswith("toy: one comparison run")
+
+    def test_table_in_other_formats(self, experiment, tmp_path, capsys):
+        flags = ["--datasets", "toy", "--out_file", tmp_path / "stats.pkl", "--resamples", 0]
+        flags += ["--outputs_dir", experiment / "outputs", "--format"]
+        results = load(experiment / "stats.pkl")["toy", "top 5% match", "val", "test_acc"]
+        for name, start in (("text", "   "), ("markdown", "| dataset"), ("latex", "% \\usepack")):
+            status, out, _ = call("collect_classification_stats.py", *flags, name, capsys=capsys)
+            assert status == 0 and out.startswith(start)
+            assert f"{results['agr_unif']:.3f}" in out and "95" not in out
+        _, out, _ = call("collect_classification_stats.py", *flags, "csv", capsys=capsys)
+        (row,) = csv.DictReader(out.splitlines())
+        assert float(row["agr_unif"]) == results["agr_unif"]
+        result = call("collect_classification_stats.py", *flags, "html", capsys=capsys)
+        assert_one_line(result, "--format", "'html'", "markdown")
 
     def test_figures(self, experiment, tmp_path, capsys):
         flags = ["--datasets", "toy", "--stats", experiment / "stats.pkl", "--out_dir", tmp_path]
@@ -219,6 +246,108 @@ class TestStages:
         alpha = dump["alpha"]["Normal_A", 119][sentence.entries]
         assert len(alpha) == len(sentence.source)
         assert alpha.sum() == pytest.approx(1, abs=1e-5)
+
+
+class TestLogisticBaseline:
+    def flags(self, folder: Path) -> list:
+        folders = [part for n in ("data", "outputs") for part in (f"--{n}_dir", folder / n)]
+        return ["--dataset", "toy", *folders]
+
+    def collect(self, folder: Path, capsys):
+        flags = ["--datasets", "toy", "--out_file", folder / "new.pkl", "--resamples", 100]
+        flags += ["--outputs_dir", folder / "outputs"]
+        return call("collect_classification_stats.py", *flags, capsys=capsys)
+
+    def test_it_has_columns_where_it_was_fitted(self, workplace, capsys):
+        status, out, _ = call("logistic_beta.py", *self.flags(workplace), capsys=capsys)
+        assert status == 0
+        assert "toylogisticbeta.pkl: C " in out and "test accuracy" in out
+        baseline = load(workplace / "outputs" / "toylogisticbeta.pkl")
+        beta, vocab = baseline["beta"], baseline["vocab"]
+        assert beta.shape == (len(vocab),) and beta.dtype == np.float32
+        assert vocab == load(workplace / "outputs" / "toyembedding256beta.pkl")["vocab"]
+        assert set(np.argsort(-np.abs(beta))[:10].tolist()) == keyword_tokens(vocab)
+        assert baseline["test_acc"] > 0.95
+
+        status, out, err = self.collect(workplace, capsys)
+        assert status == 0, err
+        assert "βᵘᶠ, βˡʳ" in out
+        key = ("toy", "top 5% match", "val", "test_acc")
+        new, old = load(workplace / "new.pkl")[key], load(workplace / "stats.pkl")[key]
+        assert new.keys() - old.keys() == {"agr_logistic", "xi_logistic"}
+        assert new["agr_logistic"] > 5 * new["baseline"]
+        low, high = new["intervals"].pop("agr_logistic")
+        assert low <= new["agr_logistic"] <= high
+        new["intervals"].pop("xi_logistic")
+        new["xi_never"].pop("xi_logistic")
+        assert {name: new[name] for name in old} == old
+
+    def test_a_finished_fit_says_so(self, workplace, capsys):
+        call("logistic_beta.py", *self.flags(workplace), capsys=capsys)
+        before = files_in(workplace)
+        status, out, _ = call("logistic_beta.py", *self.flags(workplace), capsys=capsys)
+        assert status == 0 and "is finished" in out and len(out.splitlines()) == 1
+        assert files_in(workplace) == before
+        (workplace / "outputs" / "toylogisticbeta.pkl").unlink()
+        call("logistic_beta.py", *self.flags(workplace), capsys=capsys)
+        assert files_in(workplace) == before
+        call("logistic_beta.py", *self.flags(workplace), "--seed", 1, capsys=capsys)
+        assert files_in(workplace) != before
+
+    def test_one_of_other_words_is_not_used(self, workplace, capsys):
+        path = workplace / "outputs" / "toyembedding256beta.pkl"
+        baseline = load(path)
+        baseline["vocab"][5] = "other"
+        (workplace / "outputs" / "toylogisticbeta.pkl").write_bytes(pickle.dumps(baseline))
+        result = self.collect(workplace, capsys)
+        assert_one_line(result, "another vocabulary", "logistic_beta.py --dataset toy")
+        assert not (workplace / "new.pkl").exists()
+
+    @pytest.mark.parametrize("kept", [0, 1])
+    def test_one_label_is_no_data(self, workplace, capsys, kept):
+        path = workplace / "data" / "toy_train.json"
+        raw = json.loads(path.read_text())
+        raw["XY"] = [pair for pair in raw["XY"] if pair[1] == kept]
+        path.write_text(json.dumps(raw))
+        result = call("logistic_beta.py", *self.flags(workplace), capsys=capsys)
+        assert_one_line(result, "too few sentences of one label")
+        assert not (workplace / "outputs" / "toylogisticbeta.pkl").exists()
+
+    def test_without_data(self, tmp_path, capsys):
+        result = call("logistic_beta.py", *self.flags(tmp_path), capsys=capsys)
+        assert_one_line(result, "toy_train.json is missing", "prepare_data.py --dataset toy")
+
+    def test_fit_is_at_the_minimum(self):
+        """The gradient of the plain, dense objective vanishes."""
+        module = load_script("classification", "logistic_beta")
+        rng = np.random.default_rng(0)
+        rows = [rng.integers(0, 90, n) for n in rng.integers(1, 25, 200)]
+        labels = np.array([int((row < 30).mean() + 0.1 * rng.normal() > 0.33) for row in rows])
+        sentences = module.Sentences(Ragged.from_rows(rows), labels)
+        dense = np.array([np.bincount(row, minlength=100) / len(row) for row in rows])
+        shares = module.relative_counts(sentences, 100)
+        np.testing.assert_allclose(shares.toarray(), dense, rtol=1e-12)
+        for strength in (10.0, 1000.0):
+            beta, bias = module.fit(shares, labels, strength)
+            residual = 1 / (1 + np.exp(-(dense @ beta + bias))) - labels
+            gradient = dense.T @ residual + beta / strength
+            assert max(abs(gradient).max(), abs(residual.sum())) / 200 < 1e-6
+            assert (beta[90:] == 0).all() and abs(beta).max() > 1
+
+        def loss(strength):
+            order = np.random.default_rng(7).permutation(200)
+            held_out, rest = order[:20], order[20:]
+            beta, bias = module.fit(shares[rest], labels[rest], strength)
+            p = 1 / (1 + np.exp(-(dense[held_out] @ beta + bias)))
+            return -np.mean(np.log(np.where(labels[held_out] == 1, p, 1 - p)))
+
+        strength, lowest = module.choose_strength(shares, labels, seed=7)
+        assert lowest == pytest.approx(loss(strength))
+        at = module.STRENGTHS.index(strength)
+        assert 0 < at < len(module.STRENGTHS) - 1
+        assert all(
+            loss(other) > lowest for other in module.STRENGTHS[: at + 2] if other != strength
+        )
 
 
 class TestGoingOn:

@@ -5,14 +5,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, spearmanr
 
 from attention_dynamics.cli import InputError
 from attention_dynamics.dynamics import (
     Evidence,
     RunNames,
     first_exceeding,
-    format_table,
     summarize,
 )
 
@@ -20,6 +19,7 @@ KEYS = {
     *("agr_unif", "agr_px", "agr_grad", "arg_grad", "agr_normal"),
     *("xi_unif", "xi_px", "xi_grad", "xi_normal"),
     *("alpha_corrs", "alpha_perfs", "baseline", "best_perf", "iterations"),
+    *("alpha_corrs_std", "intervals", "xi_never", "resamples"),
 }
 
 
@@ -99,6 +99,11 @@ def check_hand_worked(summary):
         "xi_normal": pytest.approx(0.75),  # 0.25 is exceeded at 10
         "best_perf": 0.9,
         "iterations": [0, 10, 20],
+        # of two runs: the difference over the square root of 2
+        "alpha_corrs_std": pytest.approx({it: 0.25 / 2**0.5 for it in (0, 10, 20)}),
+        "intervals": {},
+        "xi_never": {},
+        "resamples": 0,
     }
 
 
@@ -130,7 +135,8 @@ def plain_metric(metric, u, v):
     if metric == "top 5% match":
         at = list(u).index(max(u))
         return float(sum(x > v[at] for x in v) < math.ceil(len(v) / 20))
-    return kendalltau(u, v).statistic if len(u) > 1 else math.nan
+    of_scipy = {"kendall tau": kendalltau, "spearman": spearmanr}[metric]
+    return of_scipy(u, v).statistic if len(u) > 1 else math.nan
 
 
 def plain_agreement(metric, u, v, offsets):
@@ -164,7 +170,7 @@ def random_evidence(seed, comparisons, iterations, rows=25):
     return names, tables, performance, evidence
 
 
-@pytest.mark.parametrize("metric", ["top 5% match", "kendall tau"])
+@pytest.mark.parametrize("metric", ["top 5% match", "kendall tau", "spearman"])
 @pytest.mark.parametrize("comparisons", [1, 2, 5])
 def test_summary_is_that_of_a_plain_loop(metric, comparisons):
     iterations = [0, 5, 7, 100]
@@ -204,6 +210,10 @@ def test_summary_is_that_of_a_plain_loop(metric, comparisons):
         assert summary[key] == (value if value is None else pytest.approx(value, abs=1e-12)), key
     assert summary["alpha_corrs"] == pytest.approx(corrs, abs=1e-12)
     assert summary["alpha_perfs"] == pytest.approx(perfs, abs=1e-12)
+    for it in iterations:
+        of_runs = [agree(alpha, tables["alpha"][name, it]) for name in others]
+        spread = np.std(of_runs, ddof=1) if comparisons > 1 else None
+        assert summary["alpha_corrs_std"][it] == (spread and pytest.approx(spread, abs=1e-12))
     assert summary["iterations"] == iterations
 
 
@@ -240,6 +250,17 @@ def test_delta_is_needed_of_the_gold_checkpoint_alone():
 
     evidence = Evidence(**{**vars(evidence), "grad": grad})
     assert summarize(hand_worked_runs(), evidence, "top 5% match")["agr_grad"] == 1.0
+
+
+def test_a_logistic_baseline_brings_two_keys():
+    plain = hand_worked_evidence()
+    evidence = Evidence(**{**vars(plain), "beta_logistic": distributions("LLRL")})
+    summary = summarize(hand_worked_runs(), evidence, "top 5% match")
+    assert summary.keys() - KEYS == {"agr_logistic", "xi_logistic"}
+    # LLRL with RRRR 1/4, LLRR 3/4, LRRR 1/2
+    assert summary.pop("agr_logistic") == 0.75
+    assert summary.pop("xi_logistic") == pytest.approx(0.85)
+    check_hand_worked(summary)
 
 
 def test_xi_is_reached_where_the_agreement_is_exceeded_not_where_it_is_equalled():
@@ -282,34 +303,3 @@ def test_runs_at_different_iterations(name):
 def test_other_runs_are_left_aside():
     pairs = {(run, it) for run in ("Normal_A", "Normal_B", "uniform") for it in (0, 10)}
     assert RunNames.of(pairs | {("extra", 3)}, "").comparisons == ["Normal_B"]
-
-
-# The table
-
-
-def test_table():
-    fraction = summarize(hand_worked_runs(), hand_worked_evidence(), "top 5% match")
-    percent = {
-        **fraction,
-        **{"best_perf": 66.34, "xi_unif": 43.36, "agr_grad": None, "xi_grad": None},
-    }
-    table = format_table(
-        {
-            ("Furd", "top 5% match", "val", "test_acc"): fraction,
-            ("multi30k", "kendall tau", "train", "train_bleu"): percent,
-        }
-    )
-    first, second = table.splitlines()[-2:]
-    assert first.startswith("Furd") and "top 5% match" in first
-    assert second.startswith("multi30k") and "kendall tau" in second
-    # four agreements, the baseline, four xi and the best; split and metric go before
-    cells = first.split("test_acc")[1].split()
-    assert cells[:4] == ["0.500", "0.750", "1.000", "0.250"]
-    assert cells[5:] == ["0.750", "0.850", "never", "0.750", "0.900"]
-    assert first.count("never") == 1
-    # performance in percent has one decimal, agreements three
-    cells = second.split("train_bleu")[1].split()
-    assert cells[:4] == ["0.500", "0.750", "-", "0.250"]
-    assert [cells[5], cells[7], cells[9]] == ["43.4", "never", "66.3"]
-    # columns stand under one another
-    assert first.index("never") == second.index("never")

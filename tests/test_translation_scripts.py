@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from conftest import assert_one_line, call_script, files_in, load_script
 
+from attention_dynamics import bootstrap
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "translation"
 call = partial(call_script, "translation")
@@ -90,7 +92,8 @@ def experiment(tmp_path_factory) -> Path:
         script("train_translation.py", *train_flags(folder, seed, uniform))
     script("eval_dump.py", *dump_flags(folder, *ALL))
     script("embedding_beta.py", *data, "--epochs", 12, "--outputs_dir", folder / "outputs")
-    everything = ["--include_kendall_tau", "--include_train_results", "--include_bleu_results"]
+    everything = [f"--include_{what}" for what in ("kendall_tau", "spearman")]
+    everything += ["--include_train_results", "--include_bleu_results", "--resamples", 100]
     table = script("collect_translation_stats.py", *collect_flags(folder, *everything))
     (folder / "table.txt").write_text(table)
     return folder
@@ -234,7 +237,7 @@ class TestStages:
         results = load(experiment / "stats.pkl")
         assert set(results) == {
             ("toy", metric, split, f"{split}_{performance}")
-            for metric in ("top 5% match", "kendall tau")
+            for metric in ("top 5% match", "kendall tau", "spearman")
             for split in ("val", "train")
             for performance in ("acc", "bleu")
         }
@@ -247,6 +250,8 @@ class TestStages:
         assert summary["agr_unif"] > 2 * summary["baseline"]
         assert summary["agr_px"] > 4 * summary["baseline"]
         assert summary["agr_grad"] > 4 * summary["baseline"]
+        assert summary["alpha_corrs_std"] == dict.fromkeys(ITERATIONS)  # one comparison run
+        assert not summary.keys() & {"agr_logistic", "xi_logistic"}
         bleu = results["toy", "top 5% match", "val", "val_bleu"]
         assert 50 < bleu["best_perf"] <= 100
 
@@ -263,13 +268,50 @@ class TestStages:
             n_val = (np.diff(dump["sentences"]["target_offsets"])[:200] - 1).sum()
             of_iteration.append(np.mean(matches[:n_val]))
         results = load(experiment / "stats.pkl")
-        found = results["toy", "top 5% match", "val", "val_acc"]["agr_px"]
-        assert found == pytest.approx(max(of_iteration))
+        summary = results["toy", "top 5% match", "val", "val_acc"]
+        assert summary["agr_px"] == pytest.approx(max(of_iteration))
+
+    @pytest.mark.parametrize("split", ["val", "train"])
+    def test_intervals_are_of_resampled_sentences(self, experiment, split):
+        dump = load(experiment / "outputs" / "toy_logs.pkl")
+        n_rows = np.diff(dump["sentences"]["target_offsets"]) - 1
+        results = load(experiment / "stats.pkl")
+        summary = results["toy", "top 5% match", split, f"{split}_acc"]
+        best = max(ITERATIONS, key=lambda it: dump["metas"]["Normal_A", it, f"{split}_acc"])
+        of_iterations = []
+        for iteration in ITERATIONS:
+            matches = []
+            for _, _, entries in rows_of(dump):
+                values = dump["beta"]["normal_b", iteration][entries]
+                chosen = values[dump["alpha"]["Normal_A", best][entries].argmax()]
+                matches.append((values > chosen).sum() < np.ceil(0.05 * len(values)))
+            of_sentences = np.split(np.array(matches), np.cumsum(n_rows)[:-1])
+            of_iterations.append(of_sentences[:200] if split == "val" else of_sentences[200:])
+        resampled = []
+        for counts in np.concatenate(list(bootstrap.weights(200, 100, 0))).astype(int):
+            rows = np.repeat(np.arange(200), counts)
+            means = [np.concatenate([of[i] for i in rows]).mean() for of in of_iterations]
+            resampled.append(max(means))
+        low, high = summary["intervals"]["agr_normal"]
+        assert low < summary["agr_normal"] < high
+        assert [low, high] == pytest.approx(np.sort(resampled)[[2, 97]])
 
     def test_table_is_printed(self, experiment):
         table = (experiment / "table.txt").read_text().splitlines()
         assert table[1].split()[:3] == ["dataset", "metric", "performance"]
-        assert len(table) == 3 + 8
+        assert [line.split()[0] for line in table[3:]].count("toy") == 12
+        assert table[-1].startswith("toy: one comparison run")
+
+    def test_table_for_a_program(self, experiment, tmp_path, capsys):
+        flags = collect_flags(experiment, "--format", "csv", "--include_bleu_results")
+        flags[3] = tmp_path / "stats.pkl"
+        status, out, err = call("collect_translation_stats.py", *flags, capsys=capsys)
+        assert status == 0, err
+        rows = list(csv.DictReader(out.splitlines()))
+        assert [row["performance"] for row in rows] == ["val_acc", "val_bleu"]
+        summary = load(tmp_path / "stats.pkl")["toy", "top 5% match", "val", "val_acc"]
+        assert float(rows[0]["agr_unif"]) == summary["agr_unif"]
+        assert float(rows[0]["agr_unif_high"]) == summary["intervals"]["agr_unif"][1]
 
 
 class TestGoingOn:

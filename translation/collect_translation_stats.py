@@ -3,9 +3,10 @@
     python collect_translation_stats.py --datasets multi30k --out_file outputs/stats.pkl
 
 Reads what ``eval_dump.py`` and ``embedding_beta.py`` wrote, prints a table, and writes a pickle:
-``{(dataset, "top 5% match" | "kendall tau", "val" | "train", performance): summary}`` with the
-summary of ``attention_dynamics/dynamics.py``; the performance is ``"val_acc"`` or ``"val_bleu"``
-of the split ``"val"``, ``"train_acc"`` or ``"train_bleu"`` of ``"train"``.
+``{(dataset, metric, "val" | "train", performance): summary}`` with ``"top 5% match"``,
+``"kendall tau"`` or ``"spearman"`` as metric, and the summary of
+``attention_dynamics/dynamics.py``; the performance is ``"val_acc"`` or ``"val_bleu"`` of the split
+``"val"``, ``"train_acc"`` or ``"train_bleu"`` of ``"train"``.
 """
 
 from typing import Any
@@ -30,7 +31,7 @@ def parse_args():
 
 
 def evidence_of(
-    dump: dict[str, Any], beta_px: np.ndarray, split: str, performance: str
+    dump: dict[str, Any], betas: dict[str, np.ndarray], split: str, performance: str
 ) -> dynamics.Evidence:
     """The columns of one split: a row for each target token, an entry for each source token."""
     again = f'run "python eval_dump.py --dataset {dump["dataset"]}'
@@ -56,14 +57,18 @@ def evidence_of(
     ends = offsets_of(n_target)
     rows = slice(ends[chosen.start], ends[chosen.stop])
     lengths = source.lengths[sentence]
+
+    def of_words(_: slice) -> dict[str, np.ndarray]:
+        words = source.take(sentence[rows]).values, np.repeat(target[rows], lengths[rows])
+        return {name: beta[words] for name, beta in betas.items()}
+
     return collection.evidence(
         dump,
         offsets_of(lengths),
         rows,
         performance,
-        lambda _: beta_px[
-            source.take(sentence[rows]).values, np.repeat(target[rows], lengths[rows])
-        ],
+        of_words,
+        sentence=sentence[rows] - chosen.start,
     )
 
 

@@ -1,0 +1,113 @@
+"""Fit a logistic word baseline: a logistic regression on the relative counts of words.
+
+    python logistic_beta.py --dataset IMDB
+
+A word's count in a sentence is divided by the sentence's number of tokens, so the logit is
+``mean(beta^lr[t]) + b`` over all tokens, as in ``embedding_beta.py``; but this problem is convex,
+with one solution. The strength of its L2 regularisation is the one with the lowest loss on a tenth
+of the training set, held out for that; then all of the training set is fitted. The test set takes
+no part. ``beta^lr`` goes to ``outputs/<dataset>logisticbeta.pkl``.
+"""
+
+import warnings
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from attention_dynamics import cli, word_baseline
+from attention_dynamics.cli import InputError
+
+from data import ALIASES, DATASETS, Sentences, load_dataset, logistic_path
+
+STRENGTHS = [10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5]  # C: weaker and weaker
+HELD_OUT = 0.1  # of the training set
+MAX_ITERATIONS = 1000  # of L-BFGS
+
+
+def parse_args():
+    parser = cli.Parser(description="Fit the logistic word baseline beta^lr.")
+    cli.add_dataset(parser, DATASETS, ALIASES)
+    parser.add_argument(
+        "--test_set_size",
+        type=cli.positive_int,
+        default=4000,
+        help="number of test sentences for the accuracy, at most",
+    )
+    parser.add_argument("--seed", type=cli.seed, default=0, help="seed of what is held out")
+    cli.add_folders(parser, __file__, "data", "outputs")
+    return parser.parse_args()
+
+
+def relative_counts(sentences: Sentences, vocab_size: int) -> csr_matrix:
+    """Each word's share of each sentence's tokens: float64 (sentences, vocabulary)."""
+    tokens, lengths = sentences.tokens, sentences.tokens.lengths
+    shares = csr_matrix(
+        (np.repeat(1 / lengths, lengths), tokens.values, tokens.offsets),
+        shape=(len(sentences), vocab_size),
+    )
+    shares.sum_duplicates()
+    return shares
+
+
+def fit(shares: csr_matrix, labels: np.ndarray, strength: float) -> tuple[np.ndarray, float]:
+    """β (vocabulary,) and b, that minimize the summed loss + |β|² / (2 ``strength``)."""
+    # Shares are small. With rows of norm 1 or so L-BFGS takes half the steps to the same solution.
+    scale = 1 / np.sqrt(shares.multiply(shares).sum(axis=1).mean())
+    model = LogisticRegression(C=strength / scale**2, tol=1e-6, max_iter=MAX_ITERATIONS)
+    with warnings.catch_warnings():
+        # where there is hardly any regularisation; such a fit is not the one chosen
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(shares * scale, labels)
+    return model.coef_[0] * scale, float(model.intercept_[0])
+
+
+def choose_strength(shares: csr_matrix, labels: np.ndarray, seed: int) -> tuple[float, float]:
+    """The strength with the lowest loss on what is held out, and that loss."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    held_out, rest = np.split(order, [max(1, int(HELD_OUT * len(order)))])
+    if len(np.unique(labels[rest])) < 2:
+        raise InputError("the training set has too few sentences of one label: prepare more data")
+    best_strength, best_loss = STRENGTHS[0], np.inf
+    for strength in cli.progress_bar(STRENGTHS, unit="fit"):
+        beta, bias = fit(shares[rest], labels[rest], strength)
+        logits = shares[held_out] @ beta + bias
+        loss = float(np.logaddexp(0, (1 - 2 * labels[held_out]) * logits).mean())
+        cli.say(f"C {strength:8.0f}   validation loss {loss:.4f}")
+        if loss > best_loss:
+            break  # it only rises from here, and fits take longer and longer
+        best_strength, best_loss = strength, loss
+    return best_strength, best_loss
+
+
+def main():
+    args = parse_args()
+    dataset = load_dataset(args.data_dir, args.dataset)
+    test_set = dataset.test.first(args.test_set_size)
+    path = logistic_path(args.outputs_dir, args.dataset)
+    settings = {"seed": args.seed, "test_set_size": len(test_set), "data": dataset.digest}
+    if word_baseline.is_fitted(path, settings):
+        print(f"{path} is finished")
+        return
+
+    shares, labels = relative_counts(dataset.train, len(dataset.vocab)), dataset.train.labels
+    strength, loss = choose_strength(shares, labels, args.seed)
+    beta, bias = fit(shares, labels, strength)
+    logits = relative_counts(test_set, len(dataset.vocab)) @ beta + bias
+    accuracy = float(np.mean((logits > 0) == test_set.labels))
+    baseline = {
+        "beta": beta.astype(np.float32),
+        "vocab": dataset.vocab,
+        "settings": settings,
+        "bias": bias,
+        "strength": strength,
+        "val_loss": loss,
+        "test_acc": accuracy,
+    }
+    word_baseline.save_baseline(path, baseline)
+    print(f"{path}: C {strength:g}, validation loss {loss:.4f}, test accuracy {accuracy:.4f}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
