@@ -194,7 +194,7 @@ def comparison(results: dict[tuple, dict[str, Any]]) -> Table | None:
             key: None if None in (ours[key], theirs[key]) else ours[key] - theirs[key]
             for key in COMPARED
         }
-        scale = {"best_perf": theirs["best_perf"]}  # which tells fractions from percent
+        digits = {key: tables.decimals(key, theirs["best_perf"]) for key in COMPARED}
         for label, values, absent in (
             ("here", ours, "never"),
             ("authors", theirs, "never"),
@@ -202,7 +202,7 @@ def comparison(results: dict[tuple, dict[str, Any]]) -> Table | None:
         ):
             signs = "+" if label == "difference" else ""
             cells = [
-                absent if values[key] is None else f"{values[key]:{signs}.{decimals(key, scale)}f}"
+                absent if values[key] is None else f"{values[key]:{signs}.{digits[key]}f}"
                 for key in COMPARED
             ]
             rows.append([dataset if label == "here" else "", label, *cells])
@@ -345,7 +345,8 @@ PAGE = """<!DOCTYPE html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; padding: 0 1rem; }}
+body {{ max-width: 76rem; }}
 h1, h2, h3 {{ line-height: 1.2; margin: 2.2rem 0 0.6rem; }}
 p, figcaption {{ max-width: 46rem; }}
 .table {{ overflow-x: auto; }}

@@ -12,6 +12,7 @@ from attention_dynamics import cli, storage
 from attention_dynamics.cli import InputError
 from attention_dynamics.dump import load_dump
 from attention_dynamics.dynamics import NOTATION, RunNames
+from attention_dynamics.tables import decimals
 
 # Okabe and Ito's colours, told apart by colour-blind readers; dashes and markers tell them apart
 # in print. Where several levels are first exceeded at once, their markers lie in one another.
@@ -197,9 +198,10 @@ def draw_dynamics(key: tuple[str, str, str, str], summary: dict[str, Any]):
     iterations = np.array(summary["iterations"])
     corrs = np.array([summary["alpha_corrs"][it] for it in iterations])
     perfs = np.array([summary["alpha_perfs"][it] for it in iterations])
-    spread = np.array([summary.get("alpha_corrs_std", {}).get(it, np.nan) for it in iterations])
-    intervals = summary.get("intervals", {})
-    digits = 1 if summary["best_perf"] > 1 else 3
+    # None, so NaN, where there is a single comparison run
+    spread = np.array([summary["alpha_corrs_std"][it] for it in iterations], dtype=float)
+    intervals = summary["intervals"]
+    digits = decimals("best_perf", summary["best_perf"])
 
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(9.2, 3.9), width_ratios=(3, 2), layout="constrained"

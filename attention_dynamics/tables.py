@@ -136,18 +136,21 @@ def figures_in(results: Results) -> list[str]:
     return [key for key in NOTATION if any(key in summary for summary in results.values())]
 
 
+def decimals(key: str, best_perf: float) -> int:
+    """To show a figure with: fewer where it is a performance in percent."""
+    percent = best_perf > 1 and (key.startswith("xi_") or key == "best_perf")
+    return 1 if percent else 3
+
+
 def cells(name: tuple, summary: dict[str, Any], keys: list[str]) -> list[list[str]]:
     """The rows of one summary: its figures, the ends of their intervals, and how often ξ is not
     reached, if it ever is not.
     """
     dataset, metric, _, performance = name
 
-    def decimals(key: str) -> int:
-        percent = summary["best_perf"] > 1 and (key.startswith("xi_") or key == "best_perf")
-        return 1 if percent else 3
-
     def number(key: str, value: float) -> str:
-        return f"{round(value, decimals(key)) + 0:.{decimals(key)}f}"  # + 0: no "-0.000"
+        digits = decimals(key, summary["best_perf"])
+        return f"{round(value, digits) + 0:.{digits}f}"  # + 0: no "-0.000"
 
     def figure(key: str) -> str:
         value = summary.get(key)

@@ -25,6 +25,8 @@ def summary(**changes) -> dict:
         "alpha_perfs": dict(zip(ITERATIONS, perfs)),
         "best_perf": 0.95,
         "iterations": ITERATIONS,
+        "alpha_corrs_std": dict.fromkeys(ITERATIONS, 0.01),
+        "intervals": {"agr_unif": (0.25, 0.35), "agr_px": (0.6, 0.8), "agr_grad": None},
     } | changes
 
 
@@ -73,6 +75,17 @@ class TestDynamics:
         np.testing.assert_array_equal(left.get_lines()[0].get_xydata()[:, 1], [0.1, 0.2, 0.5, 0.6])
         np.testing.assert_array_equal(right.get_lines()[0].get_xydata()[:, 1], [0.5, 0.6, 0.8, 0.9])
 
+    def test_bands(self):
+        """The spread of the curve, and the intervals of levels, where there are any."""
+
+        def bands(**changes):
+            left, _ = figures.draw_dynamics(KEY, summary(**changes)).axes
+            return len(left.collections), len(left.patches)
+
+        assert bands() == (1, 2)
+        assert bands(intervals={}) == (1, 0)
+        assert bands(alpha_corrs_std=dict.fromkeys(ITERATIONS)) == (0, 2)
+
     def test_no_gradient_influence(self):
         figure = figures.draw_dynamics(KEY, summary(agr_grad=None))
         texts = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -85,7 +98,9 @@ class TestDynamics:
         assert "A(α, βᵘᶠ) = 0.300,  ξ = 43.4" in texts
 
     def test_a_single_iteration(self):
-        one = summary(alpha_corrs={0: 0.1}, alpha_perfs={0: 0.5}, iterations=[0])
+        one = summary(
+            alpha_corrs={0: 0.1}, alpha_perfs={0: 0.5}, alpha_corrs_std={0: None}, iterations=[0]
+        )
         assert markers(figures.draw_dynamics(KEY, one).axes[0]) == {}
 
 

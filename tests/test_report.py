@@ -1,0 +1,264 @@
+"""The report: what is there is in it, as the stages wrote it; what is not is named."""
+
+import json
+import pickle
+import runpy
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, assert_one_line, files_in
+
+ITERATIONS = [0, 10]
+AGREEMENTS = ("unif", "px", "grad", "normal")
+
+
+def summary(best_perf: float = 0.8, **changes) -> dict:
+    values = {f"agr_{name}": 0.2 + i / 100 for i, name in enumerate(AGREEMENTS)}
+    values |= {f"xi_{name}": best_perf / 2 for name in AGREEMENTS}
+    return {
+        **values,
+        "baseline": 0.07,
+        "best_perf": best_perf,
+        "alpha_corrs": dict.fromkeys(ITERATIONS, 0.5),
+        "alpha_perfs": dict.fromkeys(ITERATIONS, 0.5),
+        "alpha_corrs_std": dict.fromkeys(ITERATIONS, 0.01),
+        "iterations": ITERATIONS,
+        "intervals": {"agr_unif": (0.15, 0.25)},
+        "xi_never": {"xi_unif": 0.1},
+        "resamples": 1000,
+    } | changes
+
+
+def key(dataset: str, performance: str = "test_acc", metric: str = "top 5% match") -> tuple:
+    return dataset, metric, "val", performance
+
+
+def write_pickle(value, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(value))
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """Folders in which no stage has run."""
+    for task, datasets in (("classification", ("Furd", "SNS")), ("translation", ("multi30k",))):
+        configs = tmp_path / task / "configs"
+        configs.mkdir(parents=True)
+        for name in (*datasets, "model", "toy_model"):
+            (configs / f"{name}.json").write_text("[]")
+    return tmp_path
+
+
+@pytest.fixture
+def report(root, capsys, monkeypatch):
+    """Runs report.py: status, output, error output."""
+
+    def run(*flags):
+        monkeypatch.setattr(sys, "argv", ["report.py", "--root", str(root), *map(str, flags)])
+        status = 0
+        try:
+            runpy.run_path(str(ROOT / "report.py"), run_name="__main__")
+        except SystemExit as end:
+            status = end.code or 0
+        return status, *capsys.readouterr()
+
+    return run
+
+
+class Page(HTMLParser):
+    """Which tags a page opens, and whether it closes them."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.tags, self.targets = [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.targets += [value for name, value in attributes if name in ("src", "href")]
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def rows_of(markdown: str, first: str) -> list[list[str]]:
+    """The cells of the table's rows from the one that begins with ``first``."""
+    lines = markdown.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first} |"))
+    rows = []
+    for line in lines[start:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split(" |")])
+    return rows
+
+
+def test_nothing_is_there(root, report):
+    status, out, err = report()
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        str(root / "report" / name) for name in ("results.md", "index.html")
+    ]
+    text = (root / "report" / "results.md").read_text()
+    for what in ("classification: Furd, SNS", "translation: multi30k", "copying", "multi-head"):
+        assert what in text
+    Page((root / "report" / "index.html").read_text())
+
+
+class TestTask:
+    @pytest.fixture
+    def outputs(self, root) -> Path:
+        outputs = root / "classification" / "outputs"
+        results = {key("SNS"): summary(), key("Furd"): summary(0.805, agr_unif=0.255, xi_px=None)}
+        write_pickle(results, outputs / "stats.pkl")
+        write_pickle({}, outputs / "Furd_logs.pkl")
+        write_pickle({}, outputs / "SNS_logs.pkl")
+        (outputs / "Furd_dynamics.png").write_bytes(b"a picture")
+        (outputs / "Furd_explorer.html").write_text("<p>a page")
+        return outputs
+
+    def test_results(self, root, report, outputs):
+        report()
+        text = (root / "report" / "results.md").read_text()
+        furd = rows_of(text, "Furd | top 5% match | test_acc")
+        assert furd[0][:7] == [
+            "Furd",
+            "top 5% match",
+            "test_acc",
+            "0.255",
+            "0.210",
+            "0.220",
+            "0.230",
+        ]
+        assert furd[1][2:4] == ["95% low", "0.150"]
+        assert "1,000 resamples" in text
+        assert "SNS | top 5% match" in text
+
+    def test_beside_the_authors(self, root, report, outputs):
+        report()
+        ours, theirs, difference = rows_of((root / "report/results.md").read_text(), "Furd | here")
+        assert ours[2:4] == ["0.255", "0.210"]
+        assert theirs[1:4] == ["authors", "0.198", "0.336"]
+        assert difference[1:4] == ["difference", "+0.057", "-0.126"]
+        assert ours[7] == "never" and theirs[7] == "never" and difference[7] == ""
+        assert (ours[-1], theirs[-1], difference[-1]) == ("0.805", "0.835", "-0.030")
+
+    def test_figures_and_explorers_are_copied(self, root, report, outputs):
+        report()
+        folder = root / "report"
+        targets = Page((folder / "index.html").read_text()).targets
+        assert targets == [
+            "classification_Furd_dynamics.png",
+            "classification_Furd_explorer.html",
+        ]
+        assert (folder / targets[0]).read_bytes() == b"a picture"
+        assert (folder / targets[1]).read_text() == "<p>a page"
+        text = (folder / "results.md").read_text()
+        assert f"]({targets[0]})" in text and f"]({targets[1]})" in text
+
+    def test_what_is_missing_is_named(self, root, report, outputs):
+        (outputs / "stats.pkl").unlink()
+        report()
+        text = (root / "report" / "results.md").read_text()
+        assert "| classification: results of Furd |" in text
+        assert "| classification: figure of Furd, sentence |" in text
+        assert "| classification: figure of Furd, dynamics |" not in text
+        assert "| classification: explorer of SNS | cd classification; python explore.py" in text
+
+    def test_the_newest_results_count(self, root, report, outputs):
+        import os
+
+        write_pickle({key("Furd"): summary(agr_unif=0.111)}, outputs / "old_stats.pkl")
+        os.utime(outputs / "old_stats.pkl", (1, 1))
+        report()
+        assert "0.111" not in (root / "report" / "results.md").read_text()
+        os.utime(outputs / "old_stats.pkl")
+        os.utime(outputs / "stats.pkl", (2, 2))
+        report()
+        assert "0.111" in (root / "report" / "results.md").read_text()
+
+    def test_percent(self, root, report):
+        results = {
+            key("multi30k", "val_acc"): summary(61.26),
+            key("multi30k", "val_bleu"): summary(30),
+        }
+        write_pickle(results, root / "translation" / "outputs" / "stats.pkl")
+        report()
+        ours, theirs, difference = rows_of(
+            (root / "report/results.md").read_text(), "multi30k | here"
+        )
+        assert (ours[-1], theirs[-1], difference[-1]) == ("61.3", "66.3", "-5.0")
+
+    def test_runs(self, root, report):
+        run = root / "classification/models/SNS/h_dim=256,b_size=32,seed=20,normal"
+        run.mkdir(parents=True)
+        made_with = {"python": "3.11.7", "torch": "2.13.0", "device": "cpu", "threads": 1}
+        record = {"settings": {"seed": 20}, "step": 4000, "seconds": 90, "made_with": made_with}
+        (run / "run.json").write_text(json.dumps(record))
+        report()
+        (row,) = rows_of((root / "report" / "results.md").read_text(), "SNS")
+        assert row[1:] == [
+            "h_dim=256, b_size=32, seed=20, normal",
+            *("4,000", "1.5", "cpu, 1 thread(s)", "3.11.7, 2.13.0"),
+        ]
+
+    def test_names_are_escaped(self, root, report, outputs):
+        write_pickle({key("<b>|x"): summary()}, outputs / "stats.pkl")
+        report()
+        page = (root / "report" / "index.html").read_text()
+        assert "&lt;b&gt;|x" in page and "<b>" not in page
+        assert "<b>\\|x" in (root / "report" / "results.md").read_text()
+
+    @pytest.mark.parametrize(
+        "content", [b"no pickle", pickle.dumps([1]), pickle.dumps({key("x"): {}})]
+    )
+    def test_damaged_results(self, root, report, outputs, content):
+        (outputs / "stats.pkl").write_bytes(content)
+        before = files_in(root)
+        assert_one_line(report(), "stats.pkl")
+        assert files_in(root) == before
+
+
+class TestCopying:
+    def test_seeds_that_learned(self, root, report):
+        def history(*accuracies):
+            return {"step": [0, 10, 20], "token_accuracy": list(accuracies)}
+
+        histories = {0: history(0, 0.96, 0.97), 1: history(0, 0.5, 0.99), 2: history(0, 0.1, 0.2)}
+        path = root / "SequenceCopying" / "logs" / "seq2seq,no_rep.pkl"
+        write_pickle({"settings": {}, "histories": histories}, path)
+        report()
+        (row,) = rows_of((root / "report" / "results.md").read_text(), "seq2seq, no_rep")
+        assert row[1:] == ["2 of 3", "15", "0.970 (0.200 to 0.990)"]
+
+    def test_heads(self, root, report):
+        def histories(*finals):
+            return {(i, i): {"token_accuracy": [0, final]} for i, final in enumerate(finals)}
+
+        kinds = histories(0.3, 0.5), histories(0.98), {}
+        write_pickle(kinds, root / "SequenceCopying" / "re_8headcomb.pkl")
+        report()
+        rows = rows_of((root / "report" / "results.md").read_text(), "8 bad")
+        assert rows == [["8 bad", "2", "0.400", "0.141"], ["7 bad, 1 good", "1", "0.980", "-"]]
+
+
+def test_written_again_it_is_the_same(root, report):
+    report()
+    before = files_in(root)
+    report()
+    assert files_in(root) == before
+
+
+def test_another_folder(root, report, tmp_path):
+    report("--out_dir", tmp_path / "elsewhere")
+    assert (tmp_path / "elsewhere" / "index.html").exists()
+    assert not (root / "report").exists()
+
+
+def test_no_such_root(report, tmp_path):
+    assert_one_line(report("--root", tmp_path / "nothing"), "--root", "classification")
