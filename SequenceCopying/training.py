@@ -123,10 +123,10 @@ def accuracies(logits: Tensor, alpha: Tensor, source: Tensor) -> dict[str, Tenso
     highest = alpha.argmax(dim=-1).reshape(len(source), length, -1)  # (batch, length, heads)
     position = torch.arange(length, device=source.device)[:, None]
     return {
-        "token_accuracy": (logits.argmax(dim=2) == source).float().mean(),
-        "attention_accuracy": (highest == position).float().mean(),
-        "attention_accuracy_before": (highest == position - 1)[:, 1:].float().mean(),
-        "attention_accuracy_after": (highest == position + 1)[:, :-1].float().mean(),
+        "token_accuracy": (logits.argmax(dim=2) == source).double().mean(),
+        "attention_accuracy": (highest == position).double().mean(),
+        "attention_accuracy_before": (highest == position - 1)[:, 1:].double().mean(),
+        "attention_accuracy_after": (highest == position + 1)[:, :-1].double().mean(),
     }
 
 
