@@ -36,13 +36,16 @@ from training import (
 )
 
 QUICK = {
-    "hidden_dim": 64,
-    "seq_length": 12,
-    "num_vocab": 12,
-    "good_heads": 4,
-    "bad_heads": 8,
-    "random_heads": 12,
-    "samples": 5,
+    "hidden_dim": 32,
+    "seq_length": 20,
+    "num_vocab": 20,
+    "bsize": 64,
+    "lr": 0.003,
+    "good_heads": 5,
+    "bad_heads": 10,
+    "random_heads": 16,
+    "samples": 10,
+    "data_seeds": 2,
     "out_file": Path(__file__).resolve().parent / "re_8headcomb_quick.pkl",
 }
 AT_ONCE = 16  # heads that are tried together; a number of cores here would change who is tried
