@@ -132,6 +132,7 @@ def add_folders(parser: Parser, script: str, *names: str) -> None:
         "models": "checkpoints",
         "outputs": "results",
         "configs": "lists of checkpoints to evaluate",
+        "logs": "learning curves",
     }
     for name in names:
         parser.add_argument(

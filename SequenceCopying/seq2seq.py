@@ -1,0 +1,183 @@
+"""Train copiers from several seeds, and tell how many of them learn to copy.
+
+    python seq2seq.py --no_rep
+    python seq2seq.py --no_rep num_vocab=60
+
+Every seed's learning curve is kept in ``logs/<experiment>.pkl``: ``{"settings": {...},
+"histories": {seed: history}}``, a history being lists of equal length (``training.COLUMNS``). A
+run that was interrupted goes on from its last save and ends the same.
+"""
+
+import re
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attention_dynamics import cli, storage
+from attention_dynamics.cli import InputError
+
+from model import build_copier
+from training import (
+    COLUMNS,
+    LEARNED,
+    History,
+    Settings,
+    Task,
+    add_way,
+    check_settings,
+    is_history,
+    learned_at,
+    train_all,
+    way_of_training,
+)
+
+MAX_VOCAB = 2**20  # a batch of keys to sort by is then 1 GB
+
+
+def parse_args():
+    parser = cli.Parser(
+        description="Train copiers from several seeds. name=value is taken for --name value."
+    )
+    number = cli.positive_int
+    parser.add_argument("--no_rep", action="store_true", help="no token twice in a sequence")
+    parser.add_argument("--num_vocab", type=number, default=40, help="tokens to draw from")
+    parser.add_argument("--seq_length", type=number, default=40, help="tokens in a sequence")
+    parser.add_argument("--bi", action="store_true", help="bidirectional encoder")
+    parser.add_argument("--uniform", action="store_true", help="uniform attention")
+    parser.add_argument("--hidden_dim", type=number, default=256, help="hidden size")
+    parser.add_argument("--bsize", type=number, default=128, help="sequences in a batch")
+    parser.add_argument("--steps", type=number, default=200, help="updates to make")
+    parser.add_argument("--eval_every", type=number, default=10, help="evaluate after so many")
+    parser.add_argument("--lr", type=cli.positive_float, default=0.001, help="Adam's learning rate")
+    parser.add_argument("--seeds", type=number, default=20, help="how many models to train")
+    parser.add_argument(
+        "--exp_name", help="name of the results; by itself: made of the settings that differ"
+    )
+    cli.add_folders(parser, __file__, "logs")
+    add_way(parser)
+    args, rest = parser.parse_known_args()
+    rest = [f"--{word}" if re.match(r"\w+=", word) else word for word in rest]
+    args = parser.parse_args(rest, args)
+    if args.exp_name is None:
+        args.exp_name = name_of({name: getattr(args, name) for name in NAMED}, parser.get_default)
+    return args
+
+
+# the settings that the results are named after
+NAMED = (
+    *("no_rep", "num_vocab", "seq_length", "bi", "uniform"),
+    *("hidden_dim", "bsize", "steps", "eval_every", "lr"),
+)
+
+
+def name_of(settings: dict[str, Any], default) -> str:
+    """``seq2seq,no_rep,num_vocab=60``: the settings that differ from their defaults."""
+    different = {name: value for name, value in settings.items() if value != default(name)}
+    words = [name if value is True else f"{name}={value}" for name, value in different.items()]
+    return ",".join(["seq2seq", *words])
+
+
+def main():
+    args = parse_args()
+    if args.no_rep and args.num_vocab < args.seq_length:
+        raise InputError(
+            f"--no_rep: there are no {args.seq_length} different tokens in a vocabulary of "
+            f"{args.num_vocab}; give a larger --num_vocab or a smaller --seq_length"
+        )
+    if args.num_vocab > MAX_VOCAB:
+        raise InputError(f"--num_vocab {args.num_vocab}: {MAX_VOCAB} tokens at most")
+    if Path(args.exp_name).name != args.exp_name:
+        raise InputError(f"--exp_name {args.exp_name!r} is not the name of a file")
+    settings = Settings(
+        args.num_vocab,
+        args.seq_length,
+        args.no_rep,
+        args.bsize,
+        args.steps,
+        args.eval_every,
+        args.lr,
+    )
+    sizes = {"hidden_dim": args.hidden_dim, "bi": args.bi, "uniform": args.uniform}
+    path = args.logs_dir / f"{args.exp_name}.pkl"
+    parts = args.logs_dir / f"{args.exp_name}.parts"
+    seeds = range(args.seeds)
+
+    histories = load_histories(path, vars(settings) | sizes) if path.exists() else {}
+    missing = [seed for seed in seeds if seed not in histories]
+    if not missing:
+        print(f"{path} is finished: {len(seeds)} seeds")
+        print_table([histories[seed] for seed in seeds])
+        return
+
+    def say(name: str, history: History) -> None:
+        step = learned_at(history)
+        learned = "has not learned to copy" if step is None else f"copies from step {step}"
+        accuracy, attention = history["token_accuracy"][-1], history["attention_accuracy"][-1]
+        cli.say(
+            f"{name:<7} token accuracy {accuracy:.4f}   attention accuracy {attention:.4f}   "
+            f"{learned}"
+        )
+
+    build = partial(build_copier, n_vocab=args.num_vocab, **sizes)
+    tasks = {f"seed{seed}": Task(partial(build, seed), seed) for seed in missing}
+    with way_of_training(args.device, args.way, args.jobs, len(tasks)) as way:
+        print(path)
+        trained = train_all(tasks, settings, way, parts, sizes, finished=say)
+    histories |= {seed: trained[f"seed{seed}"] for seed in missing}
+    histories = dict(sorted(histories.items()))
+    storage.save_pickle({"settings": vars(settings) | sizes, "histories": histories}, path)
+    shutil.rmtree(parts, ignore_errors=True)
+    print_table([histories[seed] for seed in seeds])
+
+
+def load_histories(path: Path, settings: dict[str, Any]) -> dict[int, History]:
+    """The histories that an earlier run with these settings has left.
+
+    Raises
+    ------
+    InputError
+        where the file is damaged or of other settings.
+    """
+    results = storage.load_pickle(path, "delete it to train again")
+    if (
+        not isinstance(results, dict)
+        or not isinstance(results.get("settings"), dict)
+        or not isinstance(results.get("histories"), dict)
+        or not all(is_history(history) for history in results["histories"].values())
+    ):
+        raise InputError(f"{path} does not hold learning curves: delete it to train again")
+    check_settings(results["settings"], settings, path)
+    # the same strings as those of histories that are added: the file then has the same bytes
+    return {
+        seed: {column: history[column] for column in COLUMNS}
+        for seed, history in results["histories"].items()
+    }
+
+
+def print_table(histories: list[History]) -> None:
+    """How many learned to copy, and quantiles over seeds of what they ended with."""
+    steps = [step for step in map(learned_at, histories) if step is not None]
+    when = f", half of them by step {np.median(steps):g}" if steps else ""
+    print(
+        f"\n{len(steps)} of {len(histories)} seeds learned to copy "
+        f"(token accuracy over {LEARNED}){when}"
+    )
+    print(f"{'':<30}" + "".join(f"{name:>8}" for name in ("min", "25%", "median", "75%", "max")))
+    rows = {
+        "token accuracy": "token_accuracy",
+        "attention at the position": "attention_accuracy",
+        "attention one before": "attention_accuracy_before",
+        "attention one after": "attention_accuracy_after",
+    }
+    for label, column in rows.items():
+        values = np.quantile(
+            [history[column][-1] for history in histories], [0, 0.25, 0.5, 0.75, 1]
+        )
+        print(f"{label:<30}" + "".join(f"{value:8.4f}" for value in values))
+
+
+if __name__ == "__main__":
+    cli.run(main)

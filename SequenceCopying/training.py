@@ -1,0 +1,417 @@
+"""Training copiers: their data, one model's training and evaluation, and many models in a row.
+
+Every random number is a function of a seed and a step, so what a model learns depends neither on
+the models trained beside it nor on where a run was interrupted.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from attention_dynamics import cli, storage
+from attention_dynamics.cli import InputError
+
+LEARNED = 0.95  # token accuracy over which a model has learned to copy
+SAVE_AFTER = 30  # seconds between saves of an unfinished model, at least
+BATCHED_MODELS = 32  # models that are trained as one, at most
+TRAINING, EVALUATION = 1, 2  # streams of random numbers
+
+History = dict[str, list]
+COLUMNS = (
+    "step",  # updates made
+    "loss",  # mean training loss since the evaluation before, nan at step 0
+    "token_accuracy",
+    "attention_accuracy",
+    "attention_accuracy_before",
+    "attention_accuracy_after",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the models of an experiment have in common besides their size."""
+
+    n_vocab: int
+    length: int
+    no_rep: bool
+    batch_size: int = 128
+    steps: int = 200
+    eval_every: int = 10
+    lr: float = 0.001
+
+
+class Task(NamedTuple):
+    """One model to train: a function that builds it on the CPU, and the seed of its data.
+
+    ``build`` is sent to other processes: a ``functools.partial`` of a function in a module.
+    """
+
+    build: Callable[[], nn.Module]
+    seed: int
+
+
+def draw(seed: int, step: int, batch: int, length: int, n_vocab: int, no_rep: bool) -> np.ndarray:
+    """The batch that ``step`` trains on: int64 (batch, length), tokens below ``n_vocab``.
+
+    A pure function of its arguments. With ``no_rep`` no sequence has a token twice: each is
+    ``length`` of the ``n_vocab`` tokens (at least ``length``) in random order.
+    """
+    return _sequences([TRAINING, seed, step], batch, length, n_vocab, no_rep)
+
+
+def draw_evaluation(seed: int, batch: int, length: int, n_vocab: int, no_rep: bool) -> np.ndarray:
+    """The batch that a model is evaluated on, from a stream apart from training's."""
+    return _sequences([EVALUATION, seed], batch, length, n_vocab, no_rep)
+
+
+def _sequences(stream: list[int], batch: int, length: int, n_vocab: int, no_rep: bool):
+    rng = np.random.default_rng(stream)
+    if not no_rep:
+        return rng.integers(n_vocab, size=(batch, length))
+    return rng.random((batch, n_vocab)).argsort(axis=1)[:, :length]
+
+
+def training_batch(settings: Settings, seed: int, step: int) -> Tensor:
+    """:func:`draw` as a tensor on the CPU."""
+    s = settings
+    return torch.from_numpy(draw(seed, step, s.batch_size, s.length, s.n_vocab, s.no_rep))
+
+
+def evaluation_batch(settings: Settings, seed: int) -> Tensor:
+    """:func:`draw_evaluation` as a tensor on the CPU."""
+    s = settings
+    return torch.from_numpy(draw_evaluation(seed, s.batch_size, s.length, s.n_vocab, s.no_rep))
+
+
+def nll(logits: Tensor, source: Tensor) -> Tensor:
+    """Mean negative log-likelihood of a token of ``source``, which is to be copied."""
+    return F.cross_entropy(logits.flatten(0, 1), source.flatten())
+
+
+def accuracies(logits: Tensor, alpha: Tensor, source: Tensor) -> dict[str, Tensor]:
+    """Token accuracy, and how often attention is highest at the position that is copied.
+
+    Also how often it is highest one position before, and one after, where there is one (nan for
+    sequences of length 1). With several heads, the mean over them.
+
+    Parameters
+    ----------
+    logits : (batch, length, vocabulary)
+    alpha : (batch, length, source length), or with heads (batch, length, heads, source length)
+    source : (batch, length)
+
+    Returns
+    -------
+    scalars, under the names of ``COLUMNS``. No branch depends on a value, for ``torch.vmap``.
+    """
+    length = source.shape[1]
+    highest = alpha.argmax(dim=-1).reshape(len(source), length, -1)  # (batch, length, heads)
+    position = torch.arange(length, device=source.device)[:, None]
+    return {
+        "token_accuracy": (logits.argmax(dim=2) == source).double().mean(),
+        "attention_accuracy": (highest == position).double().mean(),
+        "attention_accuracy_before": (highest == position - 1)[:, 1:].double().mean(),
+        "attention_accuracy_after": (highest == position + 1)[:, :-1].double().mean(),
+    }
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, batch: Tensor) -> dict[str, float]:
+    """:func:`accuracies` of a model on sequences (batch, length) that lie on its device."""
+    output = model(batch)
+    return {key: value.item() for key, value in accuracies(*output, batch).items()}
+
+
+def learned_at(history: History, threshold: float = LEARNED) -> int | None:
+    """The first evaluated step with a token accuracy over ``threshold``; None if there is none."""
+    for step, accuracy in zip(history["step"], history["token_accuracy"]):
+        if accuracy > threshold:
+            return step
+    return None
+
+
+def is_evaluated(settings: Settings, step: int) -> bool:
+    """Whether the models are evaluated after ``step`` updates: at 0, each time, and at the end."""
+    return step % settings.eval_every == 0 or step == settings.steps
+
+
+def train(
+    model: nn.Module,
+    settings: Settings,
+    seed: int,
+    stop: Callable[[History], bool] | None = None,
+    state_path: Path | None = None,
+    context: dict[str, Any] | None = None,
+) -> History:
+    """Train ``model`` (on its device) to copy sequences drawn from ``seed``.
+
+    Parameters
+    ----------
+    stop : asked after each evaluation; training ends there where it says so
+    state_path : where the unfinished state is kept at evaluations, at most every ``SAVE_AFTER``
+        seconds; an interrupted training goes on from there and ends the same
+    context : what distinguishes this model and its data from others, kept with the state
+
+    Returns
+    -------
+    lists of equal length, under the names of ``COLUMNS``
+
+    Raises
+    ------
+    InputError
+        where ``state_path`` is damaged or of another ``context``.
+    """
+    device = next(model.parameters()).device
+    threads = torch.get_num_threads()
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.lr, fused=True)
+    history: History = {column: [] for column in COLUMNS}
+    start = 0
+    if state_path is not None and state_path.exists():
+        state = storage.load_torch(state_path, f"delete {state_path.parent} to train again")
+        check_part(state, state_path, context, STATE_TYPES)
+        start, history = state["history"]["step"][-1], state["history"]
+        model.load_state_dict(state["weights"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_num_threads(state["threads"])  # other numbers of threads round differently
+    batch = evaluation_batch(settings, seed).to(device)
+    losses, last_save = [], time.monotonic()
+    for step in range(start, settings.steps + 1):
+        if is_evaluated(settings, step) and not (history["step"] and history["step"][-1] == step):
+            loss = torch.stack(losses).mean().item() if losses else float("nan")
+            losses.clear()
+            append(history, step, loss, evaluate(model, batch))
+            if step == settings.steps or (stop is not None and stop(history)):
+                break
+            if state_path is not None and time.monotonic() - last_save > SAVE_AFTER:
+                state = {
+                    "context": context,
+                    "history": history,
+                    "weights": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "threads": torch.get_num_threads(),
+                }
+                storage.save_torch(state, state_path)
+                last_save = time.monotonic()
+        source = training_batch(settings, seed, step).to(device)
+        loss = nll(model(source).logits, source)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    torch.set_num_threads(threads)
+    return history
+
+
+def append(history: History, step: int, loss: float, measured: dict[str, float]) -> None:
+    """Add an evaluation to ``history``."""
+    for column, value in ({"step": step, "loss": loss} | measured).items():
+        history[column].append(value)
+
+
+STATE_TYPES = {"history": dict, "weights": dict, "optimizer": dict, "threads": int}
+PART_TYPES = {"history": dict}
+
+
+def check_part(part: Any, path: Path, context: dict | None, types: dict[str, type]) -> None:
+    """Raise InputError unless ``part`` is what this experiment left in ``path``."""
+    if (
+        not isinstance(part, dict)
+        or not isinstance(part.get("context"), dict)
+        or not all(isinstance(part.get(key), kind) for key, kind in types.items())
+        or not is_history(part["history"])
+    ):
+        raise InputError(f"{path} is damaged: delete {path.parent} to train again")
+    check_settings(part["context"], context or {}, path)
+
+
+def check_settings(old: dict[str, Any], new: dict[str, Any], path: Path) -> None:
+    """Raise InputError unless the settings that ``path`` was made with are ``new``."""
+    for key in {**new, **old}:
+        if old.get(key) != new.get(key):
+            raise InputError(
+                f"{path} is of other settings ({key}: {old.get(key)}, now {new.get(key)}): "
+                "delete it or choose another name for the results"
+            )
+
+
+def is_history(value: Any) -> bool:
+    """Whether ``value`` is a history with at least one evaluation."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == set(COLUMNS)
+        and all(isinstance(column, list) and column for column in value.values())
+        and len({len(column) for column in value.values()}) == 1
+        and all(type(number) in (int, float) for column in value.values() for number in column)
+    )
+
+
+class Way(NamedTuple):
+    """How many models are trained: as one, or separately, in processes side by side."""
+
+    device: torch.device
+    batched: bool
+    jobs: int
+    pool: Executor | None  # the processes; None: in this one
+
+
+def add_way(parser: cli.Parser) -> None:
+    """``--device``, ``--way`` and ``--jobs``."""
+    cli.add_device(parser)
+    parser.add_argument(
+        "--way",
+        choices=["auto", "batched", "separate"],
+        default="auto",
+        help="train many models as one, or each by itself; by itself: batched on cuda alone",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=cli.positive_int,
+        help="how many models to train side by side, each on its share of the cores; by itself: "
+        "one a core, and one on cuda",
+    )
+
+
+@contextlib.contextmanager
+def way_of_training(device: str | None, way: str, jobs: int | None, models: int) -> Iterator[Way]:
+    """The :class:`Way` that the flags of :func:`add_way` ask for, to train ``models`` models."""
+    found = cli.find_device(device)
+    batched = way == "batched" or (way == "auto" and found.type == "cuda")
+    if jobs is None:
+        jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        jobs = jobs if found.type == "cpu" else 1
+    jobs = 1 if batched else min(jobs, models)
+    if jobs <= 1:
+        yield Way(found, batched, 1, None)
+        return
+    threads = max(1, torch.get_num_threads() // jobs)
+    # a forked process could inherit a lock that another thread holds
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, context, _begin_process, (threads,))
+    try:
+        yield Way(found, False, jobs, pool)
+    except BrokenProcessPool:
+        raise InputError("a process was killed (memory?): try fewer --jobs") from None
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()  # what it does is not needed any more
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin_process(threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    torch.set_num_threads(threads)
+
+    def end_with_parent():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def train_all(
+    tasks: dict[str, Task],
+    settings: Settings,
+    way: Way,
+    folder: Path,
+    context: dict[str, Any],
+    stop: Callable[[History], bool] | None = None,
+    finished: Callable[[str, History], None] | None = None,
+) -> dict[str, History]:
+    """Train every task's model and give their histories, under the same names.
+
+    Parameters
+    ----------
+    folder : keeps each finished history (``<name>.pkl``) and, where models are trained separately,
+        unfinished ones (``<name>.pt``); what lies there already is not trained again
+    context : the experiment's settings, kept with each of them
+    stop : see :func:`train`; each model's training ends by itself
+    finished : called with the name and history of every model trained now
+
+    Raises
+    ------
+    InputError
+        where a file in ``folder`` is damaged or of another ``context``.
+    """
+    context = asdict(settings) | context
+    histories = {}
+    for name in tasks:
+        path = folder / f"{name}.pkl"
+        if path.exists():
+            part = storage.load_pickle(path, f"delete {folder} to train again")
+            check_part(part, path, context, PART_TYPES)
+            histories[name] = part["history"]
+    todo = {name: task for name, task in tasks.items() if name not in histories}
+    train_them = _train_batched if way.batched else _train_separately
+    trained = train_them(todo, settings, way, folder, context, stop)
+    with contextlib.closing(trained):
+        for name, history in cli.progress_bar(trained, total=len(todo), unit="model"):
+            storage.save_pickle({"context": context, "history": history}, folder / f"{name}.pkl")
+            (folder / f"{name}.pt").unlink(missing_ok=True)
+            histories[name] = history
+            if finished is not None:
+                finished(name, history)
+    # Always the same strings as keys: a pickle of the same values then has the same bytes.
+    return {name: {column: histories[name][column] for column in COLUMNS} for name in tasks}
+
+
+def _train_separately(
+    tasks: dict[str, Task],
+    settings: Settings,
+    way: Way,
+    folder: Path,
+    context: dict[str, Any],
+    stop: Callable[[History], bool] | None,
+) -> Iterator[tuple[str, History]]:
+    """Names and histories, as they are finished."""
+    arguments = {
+        name: (task, settings, str(way.device), stop, folder / f"{name}.pt", context)
+        for name, task in tasks.items()
+    }
+    if way.pool is None:
+        for name, values in arguments.items():
+            yield name, _train_task(*values)
+        return
+    names = {way.pool.submit(_train_task, *values): name for name, values in arguments.items()}
+    for future in as_completed(names):
+        yield names[future], future.result()
+
+
+def _train_task(task: Task, settings: Settings, device: str, stop, path: Path, context: dict):
+    return train(task.build().to(device), settings, task.seed, stop, path, context)
+
+
+def _train_batched(
+    tasks: dict[str, Task],
+    settings: Settings,
+    way: Way,
+    folder: Path,
+    context: dict[str, Any],
+    stop: Callable[[History], bool] | None,
+) -> Iterator[tuple[str, History]]:
+    """As :func:`_train_separately`, ``BATCHED_MODELS`` at a time."""
+    import batched
+
+    names = iter(tasks)
+    while group := list(islice(names, BATCHED_MODELS)):
+        models = [tasks[name].build() for name in group]
+        seeds = [tasks[name].seed for name in group]
+        # list of modules on the CPU, list of data seeds -> list of histories, in the same order
+        histories = batched.train(models, seeds, settings, way.device, stop)
+        yield from zip(group, histories)
