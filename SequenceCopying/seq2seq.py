@@ -21,6 +21,7 @@ from attention_dynamics.cli import InputError
 
 from model import build_copier
 from training import (
+    COLUMNS,
     LEARNED,
     History,
     Settings,
@@ -65,7 +66,11 @@ def parse_args():
     return args
 
 
-NAMED = "no_rep num_vocab seq_length bi uniform hidden_dim bsize steps eval_every lr".split()
+# the settings that the results are named after
+NAMED = (
+    *("no_rep", "num_vocab", "seq_length", "bi", "uniform"),
+    *("hidden_dim", "bsize", "steps", "eval_every", "lr"),
+)
 
 
 def name_of(settings: dict[str, Any], default) -> str:
@@ -145,7 +150,11 @@ def load_histories(path: Path, settings: dict[str, Any]) -> dict[int, History]:
     ):
         raise InputError(f"{path} does not hold learning curves: delete it to train again")
     check_settings(results["settings"], settings, path)
-    return results["histories"]
+    # the same strings as those of histories that are added: the file then has the same bytes
+    return {
+        seed: {column: history[column] for column in COLUMNS}
+        for seed, history in results["histories"].items()
+    }
 
 
 def print_table(histories: list[History]) -> None:

@@ -367,7 +367,8 @@ def train_all(
             histories[name] = history
             if finished is not None:
                 finished(name, history)
-    return {name: histories[name] for name in tasks}
+    # Always the same strings as keys: a pickle of the same values then has the same bytes.
+    return {name: {column: histories[name][column] for column in COLUMNS} for name in tasks}
 
 
 def _train_separately(
