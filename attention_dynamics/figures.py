@@ -2,20 +2,25 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attention_dynamics import cli, storage
 from attention_dynamics.cli import InputError
 from attention_dynamics.dynamics import NOTATION
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 # Okabe and Ito's colours, told apart by colour-blind readers; dashes tell them apart in print.
+BLUE, GREEN, PURPLE, VERMILION = "#0072B2", "#009E73", "#CC79A7", "#D55E00"
 LEVELS = {
-    "agr_unif": ("#0072B2", "--"),
-    "agr_px": ("#009E73", "-."),
-    "agr_grad": ("#CC79A7", ":"),
+    "agr_unif": (BLUE, "--"),
+    "agr_px": (GREEN, "-."),
+    "agr_grad": (PURPLE, ":"),
     "baseline": ("#999999", (0, (1, 3))),
 }
-CURVE, PERFORMANCE = "#000000", "#D55E00"
+CURVE, PERFORMANCE = "#000000", VERMILION
 
 
 def draw_dynamics(results: dict[tuple, dict[str, Any]], path: Path) -> None:
@@ -26,16 +31,10 @@ def draw_dynamics(results: dict[tuple, dict[str, Any]], path: Path) -> None:
     performance on a second axis. The axis of iterations is linear near 0, then logarithmic:
     most happens early.
     """
-    import matplotlib
-
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
     from matplotlib.ticker import ScalarFormatter
 
-    figure, axes = plt.subplots(
-        1, len(results), figsize=(5.2 * len(results), 4.6), squeeze=False, layout="constrained"
-    )
-    for axis, ((dataset, metric, split, performance), summary) in zip(axes[0], results.items()):
+    figure, axes = panels(len(results))
+    for axis, ((dataset, metric, split, performance), summary) in zip(axes, results.items()):
         iterations = summary["iterations"]
         handles = axis.plot(
             iterations,
@@ -72,9 +71,29 @@ def draw_dynamics(results: dict[tuple, dict[str, Any]], path: Path) -> None:
         second.tick_params(axis="y", colors=PERFORMANCE)
     # one legend below: within a panel it would hide a curve
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    save(figure, path)
 
-    with storage.write_whole(path) as file:
-        figure.savefig(file, format=path.suffix.lstrip(".") or "png", dpi=150)
+
+def panels(count: int, width: float = 5.2, height: float = 4.6) -> tuple["Figure", list["Axes"]]:
+    """A figure of ``count`` panels side by side, each of this size in inches."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        1, count, figsize=(width * count, height), squeeze=False, layout="constrained"
+    )
+    return figure, list(axes[0])
+
+
+def save(figure: "Figure", *paths: Path) -> None:
+    """Write the figure to each path, in the format of its ending, and close it."""
+    import matplotlib.pyplot as plt
+
+    for path in paths:
+        with storage.write_whole(path) as file:
+            figure.savefig(file, format=path.suffix.lstrip(".") or "png", dpi=150)
     plt.close(figure)
 
 
