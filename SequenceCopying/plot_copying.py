@@ -44,7 +44,8 @@ def parse_args():
     parser.add_argument(
         "--combinations",
         type=Path,
-        help=f"what multihead.py wrote; by itself {COMBINATIONS.name}, unless --experiments are named",
+        help="what multihead.py wrote; by itself, unless --experiments are named, "
+        f"{COMBINATIONS.name} beside this script",
     )
     parser.add_argument(
         "--name", default="copying", help="of the figures: NAME.png, NAME_heads.png, and as .pdf"
@@ -183,23 +184,23 @@ def draw(args, name: str, experiments: dict[str, list[History]], band: bool) -> 
                 low, high = np.quantile(values, [0.1, 0.9], axis=0)
                 axis.fill_between(steps, low, high, color=color, alpha=0.15, linewidth=0)
             else:
-                axis.plot(steps, values.T, color=color, linewidth=0.6, alpha=0.35)
+                axis.plot(steps, values.T, color=color, linewidth=0.7, alpha=0.45)
             drawn += axis.plot(
                 steps,
                 values.mean(axis=0),
                 color=color,
                 linestyle=dashes,
                 linewidth=2.2,
-                label=f"{label} ({len(histories)})",
+                label=f"{label} ({len(histories)} models)",
             )
         handles = drawn
-        axis.set_xlim(left=0)
+        axis.margins(x=0)
         axis.set_ylim(-0.02, 1.02)
         axis.set_xlabel("step")
         axis.set_ylabel(title)
         axis.grid(color="#DDDDDD", linewidth=0.5)
         axis.set_axisbelow(True)
-    spread = "band: middle 80%" if band else "thin: each seed"
+    spread = "band: the middle 80%" if band else "thin: each seed"
     figure.legend(
         handles=handles,
         title=f"bold: mean, {spread}",
