@@ -1,0 +1,381 @@
+"""The copiers against the plain formulas, their data, and their training."""
+
+import copy
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from conftest import load_script
+from torch.nn import functional as F
+
+from attention_dynamics.cli import InputError
+
+model = load_script("SequenceCopying", "model")
+training = load_script("SequenceCopying", "training")
+
+SETTINGS = training.Settings(6, 5, True, batch_size=8, steps=12, eval_every=5, lr=0.01)
+build = partial(model.build_copier, n_vocab=6, hidden_dim=10)
+MODELS = {
+    "copier": lambda: model.Copier(7, 6),
+    "bi": lambda: model.Copier(7, 6, bi=True),
+    "uniform": lambda: model.Copier(7, 6, uniform=True),
+    "one head": lambda: model.MultiHeadCopier(7, 6, 1),
+    "three heads": lambda: model.MultiHeadCopier(7, 6, 3),
+}
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(5)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def plain_copier(copier, source):
+    """One sequence at a time, one target position at a time, straight from the definition."""
+    logits, alphas = [], []
+    for sequence in source:
+        states, (h, c) = copier.encoder(copier.embedding(sequence)[:, None])
+        states = states[:, 0]
+        state = (h.mean(dim=0)[None], c.mean(dim=0)[None])
+        for t in range(len(sequence)):
+            token = sequence[t - 1] if t > 0 else torch.tensor(copier.n_vocab)
+            d, state = copier.decoder(copier.embedding(token)[None, None], state)
+            d = d[0, 0]
+            a = torch.stack([(copier.query.weight @ d) @ h_s for h_s in states])
+            alpha = (0 * a if copier.uniform else a).softmax(0)
+            context = copier.context.weight @ sum(p * h_s for p, h_s in zip(alpha, states))
+            combined = torch.tanh(copier.combine.weight @ torch.cat([d, context]))
+            logits.append(copier.output.weight @ combined)
+            alphas.append(alpha)
+    shape = (*source.shape, -1)
+    return torch.stack(logits).reshape(shape), torch.stack(alphas).reshape(shape)
+
+
+def plain_multihead(copier, source):
+    logits, alphas = [], []
+    for sequence in source:
+        states, state = copier.encoder(copier.source_embedding(sequence)[:, None])
+        states = states[:, 0]
+        for t in range(len(sequence)):
+            token = sequence[t - 1] if t > 0 else torch.tensor(copier.n_vocab)
+            d, state = copier.decoder(copier.target_embedding(token)[None, None], state)
+            d = d[0, 0]
+            contexts = []
+            for head in copier.heads:
+                a = torch.stack([(head.query.weight @ d) @ h_s for h_s in states])
+                alphas.append(a.softmax(0))
+                summed = sum(p * h_s for p, h_s in zip(alphas[-1], states))
+                contexts.append(head.context.weight @ summed)
+            context = sum(contexts) / len(contexts)
+            combined = torch.tanh(copier.combine.weight @ torch.cat([context, d]))
+            logits.append(copier.output.weight @ combined)
+    shape = (*source.shape, len(copier.heads), -1)
+    return torch.stack(logits).reshape(*source.shape, -1), torch.stack(alphas).reshape(shape)
+
+
+class TestModels:
+    @pytest.mark.parametrize("length", [1, 5])
+    @pytest.mark.parametrize("name", MODELS)
+    def test_equals_the_definition(self, name, length):
+        copier = MODELS[name]()
+        source = torch.randint(7, (3, length))
+        plain = plain_multihead if "head" in name else plain_copier
+        logits, alpha = plain(copier, source)
+        output = copier(source)
+        torch.testing.assert_close(output.logits, logits)
+        torch.testing.assert_close(output.alpha, alpha)
+
+    @pytest.mark.parametrize("length", [1, 5])
+    @pytest.mark.parametrize("name", MODELS)
+    def test_stepwise_equals_fused(self, name, length):
+        copier = MODELS[name]()
+        source = torch.randint(7, (3, length))
+        weights = torch.rand(3, length, 7)
+        results = []
+        for fused in (True, False):
+            copier.fused = fused
+            output = copier(source)
+            loss = (output.logits * weights).sum() + output.alpha.square().sum()
+            names, parameters = zip(*copier.named_parameters())
+            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+            results.append([*output, *(g for g in gradients if g is not None)])
+        assert len(results[0]) >= len(names)  # all but the query of uniform attention
+        for fused, plain in zip(*results):
+            torch.testing.assert_close(plain, fused)
+
+    @pytest.mark.parametrize("name", MODELS)
+    def test_many_models_as_one(self, name):
+        models = [MODELS[name]() for _ in range(3)]
+        for each in models:
+            each.fused = False
+        sources = torch.randint(7, (3, 4, 5))
+        stacked, _ = torch.func.stack_module_state(models)
+
+        def run(parameters, source):
+            output = torch.func.functional_call(models[0], parameters, (source,))
+            return output, training.accuracies(*output, source)
+
+        output, measured = torch.vmap(run)(stacked, sources)
+        for number, (each, source) in enumerate(zip(models, sources)):
+            alone = each(source)
+            torch.testing.assert_close(output.logits[number], alone.logits)
+            torch.testing.assert_close(output.alpha[number], alone.alpha)
+            for key, value in training.accuracies(*alone, source).items():
+                assert measured[key][number] == value
+
+    def test_uniform_attention_sees_a_bag_of_words(self):
+        copier = model.Copier(7, 6, uniform=True)
+        alpha = copier(torch.randint(7, (2, 5))).alpha
+        torch.testing.assert_close(alpha, torch.full((2, 5, 5), 0.2))
+
+    def test_the_token_to_copy_is_not_an_input(self):
+        """Tokens that come later in the target are not seen; those of the source are."""
+        copier = model.MultiHeadCopier(7, 6, 2)
+        source = torch.tensor([[1, 2, 3, 4]])
+        inputs = model.shifted(source, 7)
+        assert inputs.tolist() == [[7, 1, 2, 3]]
+        assert copier(source).logits.shape == (1, 4, 7)  # <s> is never predicted
+
+    def test_a_seed_gives_the_same_weights(self):
+        before = torch.get_rng_state()
+        first, again, other = build(3), build(3), build(4)
+        assert torch.equal(torch.get_rng_state(), before)
+        for name, weight in first.state_dict().items():
+            assert torch.equal(weight, again.state_dict()[name])
+            assert not torch.equal(weight, other.state_dict()[name])
+
+    def test_heads_are_the_same_in_any_combination(self):
+        one = model.build_multihead(0, (5,), 7, 6)
+        many = model.build_multihead(0, (2, 8, 5), 7, 6)
+        for name, weight in one.state_dict().items():
+            assert torch.equal(weight, many.state_dict()[name.replace("heads.0", "heads.2")])
+        other = model.build_multihead(1, (5,), 7, 6)
+        assert torch.equal(other.heads[0].query.weight, one.heads[0].query.weight)
+        assert not torch.equal(other.output.weight, one.output.weight)
+        assert not torch.equal(many.heads[0].query.weight, many.heads[1].query.weight)
+
+
+class TestData:
+    def test_without_repetition(self):
+        batch = training.draw(3, 8, 50, 7, 9, True)
+        assert batch.shape == (50, 7) and batch.dtype == np.int64
+        assert all(len(set(row)) == 7 for row in batch.tolist())
+        assert batch.min() == 0 and batch.max() == 8
+        permutations = training.draw(3, 8, 50, 9, 9, True)
+        assert (np.sort(permutations, axis=1) == np.arange(9)).all()
+        assert len(set(map(tuple, permutations.tolist()))) == 50
+
+    def test_every_permutation_is_as_likely(self):
+        rows = training.draw(0, 0, 12000, 3, 3, True)
+        _, counts = np.unique(rows, axis=0, return_counts=True)
+        assert len(counts) == 6
+        assert abs(counts - 2000).max() < 4 * math.sqrt(2000)
+
+    def test_with_repetition(self):
+        batch = training.draw(3, 8, 50, 12, 4, False)
+        assert batch.shape == (50, 12) and batch.dtype == np.int64
+        assert set(batch.flatten().tolist()) == {0, 1, 2, 3}
+
+    @pytest.mark.parametrize("no_rep", [True, False])
+    def test_a_function_of_seed_and_step(self, no_rep):
+        batches = [training.draw(s, t, 4, 9, 9, no_rep) for s in range(3) for t in range(3)]
+        batches += [training.draw_evaluation(s, 4, 9, 9, no_rep) for s in range(3)]
+        assert len({batch.tobytes() for batch in batches}) == 12
+        np.testing.assert_array_equal(training.draw(1, 2, 4, 9, 9, no_rep), batches[5])
+
+
+class TestAccuracies:
+    def test_against_a_count(self):
+        rng = np.random.default_rng(0)
+        source = torch.from_numpy(rng.integers(4, size=(6, 5)))
+        logits = torch.from_numpy(rng.random((6, 5, 4)))
+        alpha = torch.from_numpy(rng.random((6, 5, 3, 5)))  # of three heads
+        counts = dict.fromkeys(training.COLUMNS[2:], 0)
+        for b in range(6):
+            for t in range(5):
+                counts["token_accuracy"] += int(logits[b, t].argmax() == source[b, t])
+                for head in range(3):
+                    offset = int(alpha[b, t, head].argmax()) - t
+                    key = {0: "", -1: "_before", 1: "_after"}.get(offset)
+                    if key is not None:
+                        counts["attention_accuracy" + key] += 1
+        sizes = [6 * 5, 6 * 5 * 3, 6 * 4 * 3, 6 * 4 * 3]
+        measured = training.accuracies(logits, alpha, source)
+        assert list(measured) == list(counts)
+        for (key, count), size in zip(counts.items(), sizes):
+            assert count > 0
+            assert measured[key].item() == pytest.approx(count / size)
+
+    def test_one_head_needs_no_dimension(self):
+        alpha = torch.rand(6, 5, 5)
+        source, logits = torch.randint(4, (6, 5)), torch.rand(6, 5, 4)
+        plain = training.accuracies(logits, alpha, source)
+        assert plain == training.accuracies(logits, alpha[:, :, None], source)
+
+    def test_length_one(self):
+        source = torch.randint(4, (6, 1))
+        measured = training.accuracies(torch.rand(6, 1, 4), torch.ones(6, 1, 1), source)
+        assert measured["attention_accuracy"] == 1
+        assert measured["attention_accuracy_before"].isnan()
+
+
+def plain_training(copier, steps):
+    """The training loop again, and what it measures at the end."""
+    optimizer = torch.optim.Adam(copier.parameters(), lr=SETTINGS.lr)
+    losses = []
+    for step in range(steps):
+        source = torch.from_numpy(training.draw(4, step, 8, 5, 6, True))
+        log_probs = copier(source).logits.log_softmax(2)
+        loss = -log_probs.gather(2, source[:, :, None]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, training.evaluate(copier, training.evaluation_batch(SETTINGS, 4))
+
+
+class TestTraining:
+    def test_history(self):
+        history = training.train(build(1), SETTINGS, 4)
+        assert list(history) == list(training.COLUMNS)
+        assert history["step"] == [0, 5, 10, 12]
+        losses, measured = plain_training(build(1), 12)
+        assert math.isnan(history["loss"][0])
+        expected = [np.mean(losses[:5]), np.mean(losses[5:10]), np.mean(losses[10:])]
+        np.testing.assert_allclose(history["loss"][1:], expected, rtol=1e-9)
+        for key, value in measured.items():
+            assert history[key][-1] == pytest.approx(value)
+        assert training.is_history(history)
+
+    def test_it_learns(self):
+        settings = training.Settings(6, 5, True, batch_size=32, steps=100, eval_every=50, lr=0.02)
+        history = training.train(model.build_copier(0, n_vocab=6, hidden_dim=24), settings, 0)
+        assert history["token_accuracy"][0] < 0.4 and history["token_accuracy"][-1] > 0.95
+        assert training.learned_at(history) in history["step"][1:]
+        assert training.learned_at(history, 1.0) is None
+
+    def test_a_stop_rule(self):
+        whole = training.train(build(1), SETTINGS, 4)
+        seen = []
+
+        def stop(history):
+            seen.append(history["step"][-1])
+            return history["step"][-1] >= 5
+
+        stopped = training.train(build(1), SETTINGS, 4, stop)
+        assert seen == stopped["step"] == [0, 5]
+        for column in training.COLUMNS[1:]:
+            np.testing.assert_array_equal(stopped[column], whole[column][:2])
+
+    @pytest.mark.parametrize("when", [0, 5])
+    def test_going_on_from_an_evaluation(self, monkeypatch, tmp_path, when):
+        monkeypatch.setattr(training, "SAVE_AFTER", -1)
+        path = tmp_path / "state.pt"
+        whole = training.train(build(1), SETTINGS, 4)
+
+        def stop(history):  # before the state of the next evaluation is saved
+            if history["step"][-1] > when:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            training.train(build(1), SETTINGS, 4, stop, path, {"name": 1})
+        other = build(2)  # its weights are replaced
+        resumed = training.train(other, SETTINGS, 4, None, path, {"name": 1})
+        np.testing.assert_equal(resumed, whole)
+
+    def test_a_state_of_something_else(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(training, "SAVE_AFTER", -1)
+        path = tmp_path / "state.pt"
+        training.train(build(1), SETTINGS, 4, None, path, {"lr": 1})
+        with pytest.raises(InputError, match="lr: 1, now 2"):
+            training.train(build(1), SETTINGS, 4, None, path, {"lr": 2})
+        torch.save({"context": {"lr": 1}}, path)
+        with pytest.raises(InputError, match="damaged"):
+            training.train(build(1), SETTINGS, 4, None, path, {"lr": 1})
+        path.write_bytes(b"")
+        with pytest.raises(InputError, match="damaged"):
+            training.train(build(1), SETTINGS, 4, None, path, {"lr": 1})
+
+    def test_is_history(self):
+        good = {column: [1, 2.0] for column in training.COLUMNS}
+        assert training.is_history(good)
+        for change in ({"loss": [1.0]}, {"loss": "ab"}, {"loss": [1.0, "b"]}, {"more": [1, 2]}):
+            assert not training.is_history(good | change)
+        assert not training.is_history({column: [] for column in training.COLUMNS})
+        assert not training.is_history([good])
+
+
+def tasks(count):
+    return {f"seed{seed}": training.Task(partial(build, seed), seed) for seed in range(count)}
+
+
+class TestManyModels:
+    def train(self, folder, count=3, jobs=1, context=None, **options):
+        with training.way_of_training("cpu", "separate", jobs, count) as way:
+            return training.train_all(
+                tasks(count), SETTINGS, way, folder, context or {"hidden_dim": 10}, **options
+            )
+
+    def test_each_as_if_alone(self, tmp_path):
+        named = []
+        histories = self.train(tmp_path, finished=lambda name, history: named.append(name))
+        assert list(histories) == named == ["seed0", "seed1", "seed2"]
+        for seed, history in enumerate(histories.values()):
+            np.testing.assert_equal(history, training.train(build(seed), SETTINGS, seed))
+        assert {path.name for path in tmp_path.iterdir()} == {f"seed{s}.pkl" for s in range(3)}
+
+    def test_what_is_there_is_not_trained_again(self, tmp_path):
+        first = self.train(tmp_path, 2)
+        named = []
+        histories = self.train(tmp_path, finished=lambda name, history: named.append(name))
+        assert named == ["seed2"]
+        np.testing.assert_equal({name: histories[name] for name in first}, first)
+
+    def test_a_part_of_something_else(self, tmp_path):
+        self.train(tmp_path, 1)
+        with pytest.raises(InputError, match="hidden_dim: 10, now 12"):
+            self.train(tmp_path, 1, context={"hidden_dim": 12})
+        (tmp_path / "seed0.pkl").write_bytes(b"no pickle")
+        with pytest.raises(InputError, match=r"seed0\.pkl"):
+            self.train(tmp_path, 1)
+        (tmp_path / "seed0.pkl").write_bytes(b"\x80\x05]\x94.")  # an empty list
+        with pytest.raises(InputError, match=r"seed0\.pkl is damaged"):
+            self.train(tmp_path, 1)
+
+    def test_batched_models_are_sent_in_groups(self, tmp_path, monkeypatch):
+        """The seam to the module that trains many models as one."""
+        groups = []
+
+        class batched:
+            @staticmethod
+            def train(models, seeds, settings, device, stop):
+                groups.append(seeds)
+                assert device.type == "cpu" and stop is None
+                copies = copy.deepcopy(models)
+                return [training.train(m, settings, s) for m, s in zip(copies, seeds)]
+
+        monkeypatch.setitem(__import__("sys").modules, "batched", batched)
+        monkeypatch.setattr(training, "BATCHED_MODELS", 2)
+        with training.way_of_training("cpu", "batched", 4, 3) as way:
+            assert way.batched and way.pool is None
+            histories = training.train_all(tasks(3), SETTINGS, way, tmp_path / "a", {})
+        assert groups == [[0, 1], [2]]
+        np.testing.assert_equal(
+            histories, self.train(tmp_path / "b", context={"unlike": "the first"})
+        )
+
+    def test_the_way_is_chosen_by_device(self):
+        with training.way_of_training("cpu", "auto", 1, 5) as way:
+            assert not way.batched
+        with pytest.raises(InputError, match="--device tpu"):
+            training.way_of_training("tpu", "auto", 1, 5).__enter__()
+
+
+def test_loss_is_that_of_every_token():
+    logits, source = torch.rand(3, 4, 5), torch.randint(5, (3, 4))
+    expected = F.cross_entropy(logits.transpose(1, 2), source)
+    torch.testing.assert_close(training.nll(logits, source), expected)
