@@ -19,10 +19,9 @@ from torch import nn
 from attention_dynamics import cli
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "SequenceCopying"))
-import batched  # noqa: E402
-
-from model import Copier, MultiHeadCopier, build_copier, build_multihead  # noqa: E402
-from training import (  # noqa: E402
+import batched
+from model import Copier, MultiHeadCopier, build_copier, build_multihead
+from training import (
     Settings,
     Task,
     Way,
@@ -113,10 +112,8 @@ def batch(quick: bool) -> measure.Result:
     keeps busy, and training as one gains nothing.
     """
     device = cli.find_device(None)
-    if device.type == "cuda":
-        steps = 50 if quick else 200
-    else:
-        steps = 2 if quick else 20
+    few, many = (50, 200) if device.type == "cuda" else (2, 20)
+    steps = few if quick else many
     seeds = list(range(SEEDS))
     found = {}
 

@@ -140,7 +140,9 @@ def test_by_itself_both_figures(published, monkeypatch, capsys):
 def test_nothing_to_draw(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(plot, "COMBINATIONS", tmp_path / "re_8headcomb.pkl")
     monkeypatch.setattr("sys.argv", ["plot_copying.py", "--logs_dir", str(tmp_path)])
-    with pytest.raises(plot.InputError, match=r"nothing to draw.*--no_rep.*num_vocab=60.*multihead"):
+    with pytest.raises(
+        plot.InputError, match=r"nothing to draw.*--no_rep.*num_vocab=60.*multihead"
+    ):
         plot.main()
 
 
