@@ -36,15 +36,19 @@ from training import (
 )
 
 QUICK = {
-    "hidden_dim": 64,
-    "seq_length": 12,
-    "num_vocab": 12,
-    "good_heads": 4,
-    "bad_heads": 8,
-    "random_heads": 12,
-    "samples": 5,
+    "hidden_dim": 32,
+    "seq_length": 20,
+    "num_vocab": 20,
+    "bsize": 64,
+    "lr": 0.003,
+    "good_heads": 5,
+    "bad_heads": 10,
+    "random_heads": 16,
+    "samples": 10,
+    "data_seeds": 2,
     "out_file": Path(__file__).resolve().parent / "re_8headcomb_quick.pkl",
 }
+MAX_HEADS = 32  # of a combination: its file is named after them
 AT_ONCE = 16  # heads that are tried together; a number of cores here would change who is tried
 KINDS = ("bad", "good", "random")
 
@@ -102,8 +106,13 @@ def main():
         )
     if args.max_heads < args.good_heads + args.bad_heads:
         raise InputError(f"--max_heads {args.max_heads}: too few for the good and the bad ones")
-    if args.learned < args.failed:
-        raise InputError(f"--learned {args.learned} is below --failed {args.failed}")
+    if not args.failed <= args.learned < 1:
+        raise InputError(
+            f"--failed {args.failed} and --learned {args.learned} are not two accuracies, below 1, "
+            "the first the smaller one"
+        )
+    if args.n_heads > MAX_HEADS:
+        raise InputError(f"--n_heads {args.n_heads}: {MAX_HEADS} at most")
     folder = args.logs_dir / args.out_file.stem
     if args.out_file.is_dir() or (args.out_file.exists() and not folder.exists()):
         raise InputError(

@@ -89,7 +89,7 @@ def main():
         )
     if args.num_vocab > MAX_VOCAB:
         raise InputError(f"--num_vocab {args.num_vocab}: {MAX_VOCAB} tokens at most")
-    if Path(args.exp_name).name != args.exp_name:
+    if Path(args.exp_name).name != args.exp_name or not 1 <= len(args.exp_name.encode()) <= 200:
         raise InputError(f"--exp_name {args.exp_name!r} is not the name of a file")
     settings = Settings(
         args.num_vocab,

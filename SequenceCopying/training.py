@@ -185,8 +185,11 @@ def train(
         state = storage.load_torch(state_path, f"delete {state_path.parent} to train again")
         check_part(state, state_path, context, STATE_TYPES)
         start, history = state["history"]["step"][-1], state["history"]
-        model.load_state_dict(state["weights"])
-        optimizer.load_state_dict(state["optimizer"])
+        try:
+            model.load_state_dict(state["weights"])
+            optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError, KeyError, TypeError):
+            raise damaged(state_path) from None
         torch.set_num_threads(state["threads"])  # other numbers of threads round differently
     batch = evaluation_batch(settings, seed).to(device)
     losses, last_save = [], time.monotonic()
@@ -235,8 +238,12 @@ def check_part(part: Any, path: Path, context: dict | None, types: dict[str, typ
         or not all(isinstance(part.get(key), kind) for key, kind in types.items())
         or not is_history(part["history"])
     ):
-        raise InputError(f"{path} is damaged: delete {path.parent} to train again")
+        raise damaged(path)
     check_settings(part["context"], context or {}, path)
+
+
+def damaged(path: Path) -> InputError:
+    return InputError(f"{path} is damaged: delete {path.parent} to train again")
 
 
 def check_settings(old: dict[str, Any], new: dict[str, Any], path: Path) -> None:
@@ -358,6 +365,10 @@ def train_all(
             check_part(part, path, context, PART_TYPES)
             histories[name] = part["history"]
     todo = {name: task for name, task in tasks.items() if name not in histories}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # better now than after the first model
+        raise InputError(f"{folder} cannot be made: {error.strerror}") from None
     train_them = _train_batched if way.batched else _train_separately
     trained = train_them(todo, settings, way, folder, context, stop)
     with contextlib.closing(trained):
@@ -394,7 +405,7 @@ def _train_separately(
 
 
 def _train_task(task: Task, settings: Settings, device: str, stop, path: Path, context: dict):
-    return train(task.build().to(device), settings, task.seed, stop, path, context)
+    return train(task.build().to(cli.find_device(device)), settings, task.seed, stop, path, context)
 
 
 def _train_batched(

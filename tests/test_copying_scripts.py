@@ -1,0 +1,479 @@
+"""The sequence-copying scripts as a user calls them, on tiny models."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import assert_one_line, call_script, files_in, load_script
+
+from attention_dynamics import storage
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "SequenceCopying"
+COLUMNS = load_script("SequenceCopying", "training").COLUMNS
+call = partial(call_script, "SequenceCopying")
+
+SMALL = {
+    "num_vocab": 6,
+    "seq_length": 5,
+    "hidden_dim": 12,
+    "bsize": 8,
+    "steps": 12,
+    "eval_every": 5,
+    "jobs": 1,
+}
+# heads after a few steps on tiny models are good or bad by luck, which is what is needed here
+HEADS = SMALL | {
+    "n_heads": 2,
+    "good_heads": 2,
+    "bad_heads": 3,
+    "random_heads": 4,
+    "samples": 3,
+    "data_seeds": 2,
+    "max_heads": 64,
+    "lr": 0.02,
+    "steps": 10,
+    "learned": 0.41,
+    "failed": 0.41,
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def flags_of(settings: dict) -> list[str]:
+    return [str(part) for name, value in settings.items() for part in (f"--{name}", value)]
+
+
+def seq2seq_flags(folder: Path, **changes) -> list[str]:
+    return ["--no_rep", *flags_of(SMALL | {"seeds": 2, "logs_dir": folder} | changes)]
+
+
+def multihead_flags(folder: Path, **changes) -> list[str]:
+    paths = {"logs_dir": folder / "logs", "out_file": folder / "curves.pkl"}
+    return flags_of(HEADS | paths | changes)
+
+
+def load(path: Path):
+    return pickle.loads(path.read_bytes())
+
+
+def interrupted(script: str, flags: list[str], saves: int) -> None:
+    """Run a script that gets a Ctrl-C after it has written so many files."""
+    code = f"""
+import runpy, sys
+sys.path.insert(0, {str(FOLDER)!r})
+import training
+from attention_dynamics import storage
+training.SAVE_AFTER = -1
+written = []
+replace = storage.os.replace
+def count(*paths):
+    replace(*paths)
+    written.append(paths)
+    if len(written) == {saves}:
+        raise KeyboardInterrupt
+storage.os.replace = count
+sys.argv = [{str(FOLDER / script)!r}, *sys.argv[1:]]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+    end = subprocess.run([sys.executable, "-c", code, *flags], capture_output=True, text=True)
+    assert end.returncode == 130, end.stderr
+    assert "goes on from the last save" in end.stderr
+
+
+@pytest.fixture(scope="module")
+def whole_seq2seq(tmp_path_factory) -> Path:
+    """What an uninterrupted run leaves, from a process of its own in another folder."""
+    folder = tmp_path_factory.mktemp("seq2seq")
+    command = [sys.executable, FOLDER / "seq2seq.py", *seq2seq_flags(folder, exp_name="a")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    end = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    (folder / "output.txt").write_text(end.stdout)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole_multihead(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("multihead")
+    command = [sys.executable, FOLDER / "multihead.py", *multihead_flags(folder)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    end = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    (folder / "output.txt").write_text(end.stdout)
+    return folder
+
+
+class TestSeq2seq:
+    def test_results(self, whole_seq2seq):
+        assert {path.name for path in whole_seq2seq.iterdir()} == {"a.pkl", "output.txt"}
+        results = storage.load_pickle(whole_seq2seq / "a.pkl", "")
+        assert results["settings"]["n_vocab"] == 6 and results["settings"]["no_rep"] is True
+        assert list(results["histories"]) == [0, 1]
+        for history in results["histories"].values():
+            assert list(history) == list(COLUMNS)
+            assert history["step"] == [0, 5, 10, 12]
+        first, second = results["histories"].values()
+        assert first["token_accuracy"] != second["token_accuracy"]
+
+    def test_table(self, whole_seq2seq):
+        histories = load(whole_seq2seq / "a.pkl")["histories"].values()
+        lines = (whole_seq2seq / "output.txt").read_text().splitlines()
+        assert "0 of 2 seeds learned to copy (token accuracy over 0.95)" in lines
+        row = next(line for line in lines if line.startswith("token accuracy  "))
+        final = [history["token_accuracy"][-1] for history in histories]
+        assert [float(word) for word in row.split()[2:]] == pytest.approx(
+            np.quantile(final, [0, 0.25, 0.5, 0.75, 1]), abs=6e-5
+        )
+
+    def test_seeds_that_learn_are_counted(self, tmp_path, capsys):
+        learning = {"steps": 120, "lr": 0.02, "hidden_dim": 24, "bsize": 32, "eval_every": 20}
+        status, out, err = call("seq2seq.py", *seq2seq_flags(tmp_path, **learning), capsys=capsys)
+        assert status == 0, err
+        (path,) = tmp_path.iterdir()
+        at = [
+            next(step for step, a in zip(h["step"], h["token_accuracy"]) if a > 0.95)
+            for h in load(path)["histories"].values()
+        ]
+        assert "2 of 2 seeds learned to copy (token accuracy over 0.95), half of them by step "
+        assert f"half of them by step {np.median(at):g}" in out
+        assert f"copies from step {at[0]}" in out
+
+    def test_the_published_second_command(self, tmp_path, capsys):
+        names = set()
+        for words in ([], ["num_vocab=7"], ["num_vocab=7", "hidden_dim=10"]):
+            flags = [*seq2seq_flags(tmp_path, seeds=1), *words]
+            status, out, err = call("seq2seq.py", *flags, capsys=capsys)
+            assert status == 0, err
+            names.add(out.splitlines()[0])
+        assert len(names) == len(list(tmp_path.iterdir())) == 3
+        sizes = {(load(path)["settings"]["n_vocab"]) for path in tmp_path.iterdir()}
+        assert sizes == {6, 7}
+
+    def test_default_names(self):
+        seq2seq = load_script("SequenceCopying", "seq2seq")
+        defaults = {"no_rep": False, "num_vocab": 40, "lr": 0.001}
+        assert seq2seq.name_of(defaults, defaults.get) == "seq2seq"
+        changed = defaults | {"no_rep": True, "num_vocab": 60}
+        assert seq2seq.name_of(changed, defaults.get) == "seq2seq,no_rep,num_vocab=60"
+
+    def test_a_finished_run_says_so(self, whole_seq2seq, capsys):
+        before = files_in(whole_seq2seq)
+        flags = seq2seq_flags(whole_seq2seq, exp_name="a")
+        status, out, _ = call("seq2seq.py", *flags, capsys=capsys)
+        assert status == 0 and "is finished: 2 seeds" in out
+        table = (whole_seq2seq / "output.txt").read_text().split("\n\n")[1]
+        assert out.split("\n\n")[1] == table
+        assert files_in(whole_seq2seq) == before
+
+    @pytest.mark.parametrize("saves", [1, 2, 4, 6])
+    def test_an_interrupted_run_ends_with_the_same_bytes(self, whole_seq2seq, tmp_path, saves):
+        """Within a seed (1, 2), at the end of one (4), within the second (6)."""
+        flags = seq2seq_flags(tmp_path, exp_name="a")
+        interrupted("seq2seq.py", flags, saves)
+        (parts,) = tmp_path.iterdir()
+        assert len(list(parts.glob("*.pt"))) + len(list(parts.glob("*.pkl"))) >= 1
+        status = subprocess.run([sys.executable, FOLDER / "seq2seq.py", *flags]).returncode
+        assert status == 0
+        assert (tmp_path / "a.pkl").read_bytes() == (whole_seq2seq / "a.pkl").read_bytes()
+        assert not parts.exists()
+
+    def test_more_seeds_and_more_jobs(self, whole_seq2seq, tmp_path):
+        """Two processes side by side; then a third seed is added."""
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        for seeds, name in ((2, "a"), (3, "a"), (3, "b")):
+            flags = seq2seq_flags(tmp_path, exp_name=name, seeds=seeds, jobs=2)
+            command = [sys.executable, FOLDER / "seq2seq.py", *flags]
+            subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+            if seeds == 2:
+                whole = (whole_seq2seq / "a.pkl").read_bytes()
+                assert (tmp_path / "a.pkl").read_bytes() == whole
+        assert (tmp_path / "a.pkl").read_bytes() == (tmp_path / "b.pkl").read_bytes()
+
+    def test_processes_end_with_their_parent(self, tmp_path):
+        flags = seq2seq_flags(tmp_path, jobs=2, steps=100000)
+        process = subprocess.Popen(
+            [sys.executable, FOLDER / "seq2seq.py", *flags], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout.readline().strip().endswith(".pkl")
+        children = []
+        while len(children) < 2:  # beside them is Python's resource tracker
+            listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            children = [
+                child
+                for child in listed
+                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+            ]
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + 60
+        while any(is_running(child) for child in children) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not any(is_running(child) for child in children)
+
+
+def is_running(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class TestSeq2seqBadInput:
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"num_vocab": 4}, ["--no_rep", "no 5 different tokens", "vocabulary of 4"]),
+            ({"num_vocab": 0}, ["--num_vocab", "0 is not a positive"]),
+            ({"num_vocab": 2**40}, ["--num_vocab", "at most"]),
+            ({"seq_length": -5}, ["--seq_length", "-5 is not a positive"]),
+            ({"seeds": 0}, ["--seeds"]),
+            ({"steps": "many"}, ["--steps", "'many'"]),
+            ({"eval_every": 0}, ["--eval_every"]),
+            ({"hidden_dim": 0}, ["--hidden_dim"]),
+            ({"bsize": 0}, ["--bsize"]),
+            ({"jobs": 0}, ["--jobs"]),
+            ({"lr": 0}, ["--lr", "0 is not a positive"]),
+            ({"lr": "nan"}, ["--lr"]),
+            ({"device": "tpu"}, ["--device tpu"]),
+            ({"way": "fast"}, ["--way", "'fast'"]),
+            ({"exp_name": "a/b"}, ["--exp_name 'a/b'"]),
+            ({"exp_name": ""}, ["--exp_name ''"]),
+            ({"exp_name": "a" * 300}, ["--exp_name"]),
+        ],
+    )
+    def test_flags(self, tmp_path, capsys, changes, words):
+        result = call("seq2seq.py", *seq2seq_flags(tmp_path / "logs", **changes), capsys=capsys)
+        assert_one_line(result, *words)
+        assert not (tmp_path / "logs").exists()
+
+    @pytest.mark.parametrize(
+        ("word", "named"),
+        [
+            ("vocab=60", "--vocab=60"),
+            ("num_vocab", "num_vocab"),
+            ("num_vocab=some", "'some'"),
+            ("no_rep=1", "--no_rep"),
+            ("--heads", "--heads"),
+        ],
+    )
+    def test_words(self, tmp_path, capsys, word, named):
+        flags = [*seq2seq_flags(tmp_path / "logs"), word]
+        assert_one_line(call("seq2seq.py", *flags, capsys=capsys), named)
+        assert not (tmp_path / "logs").exists()
+
+    def test_a_run_of_other_settings(self, whole_seq2seq, capsys):
+        before = files_in(whole_seq2seq)
+        for changes, words in (({"lr": 0.1}, "lr: 0.001, now 0.1"), ({"steps": 9}, "steps: 12")):
+            flags = seq2seq_flags(whole_seq2seq, exp_name="a", **changes)
+            assert_one_line(call("seq2seq.py", *flags, capsys=capsys), "a.pkl", words)
+        flags = [*seq2seq_flags(whole_seq2seq, exp_name="a"), "--bi"]
+        assert_one_line(call("seq2seq.py", *flags, capsys=capsys), "bi: False, now True")
+        assert files_in(whole_seq2seq) == before
+
+    def test_an_unfinished_run_of_other_settings(self, tmp_path, capsys):
+        interrupted("seq2seq.py", seq2seq_flags(tmp_path, exp_name="a"), 4)
+        before = files_in(tmp_path)
+        flags = seq2seq_flags(tmp_path, exp_name="a", hidden_dim=8)
+        status, _, err = call("seq2seq.py", *flags, capsys=capsys)
+        assert status == 2 and "seed0.pkl is of other settings (hidden_dim: 12, now 8)" in err
+        assert files_in(tmp_path) == before
+
+    @pytest.mark.parametrize("name", ["a.pkl", "a.parts/seed1.pkl", "a.parts/seed0.pt"])
+    @pytest.mark.parametrize("content", [b"", b"no pickle", pickle.dumps([1]), "code"])
+    def test_damaged_files(self, tmp_path, capsys, name, content):
+        marker = tmp_path / "marker"
+
+        class Attack:
+            def __reduce__(self):
+                return (Path.touch, (marker,))
+
+        path = tmp_path / "logs" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(pickle.dumps(Attack()) if content == "code" else content)
+        flags = seq2seq_flags(tmp_path / "logs", exp_name="a")
+        status, _, err = call("seq2seq.py", *flags, capsys=capsys)
+        assert status == 2 and len(err.splitlines()) == 1
+        assert path.name in err and "delete" in err
+        assert not marker.exists()
+        assert list(files_in(tmp_path)) == [f"logs/{name}"]
+
+    def test_a_folder_that_cannot_be_made(self, tmp_path, capsys):
+        (tmp_path / "file").touch()
+        flags = seq2seq_flags(tmp_path / "file")
+        status, _, err = call("seq2seq.py", *flags, capsys=capsys)
+        assert status == 2 and len(err.splitlines()) == 1 and "cannot be made" in err
+
+
+class TestMultihead:
+    def test_curves(self, whole_multihead):
+        curves = storage.load_pickle(whole_multihead / "curves.pkl", "")
+        assert isinstance(curves, tuple)
+        output = (whole_multihead / "output.txt").read_text()
+        good, bad = (
+            [int(word) for word in output.split(f"{kind} heads: ")[1].splitlines()[0].split()]
+            for kind in ("good", "bad")
+        )
+        assert len(good) == 2 and len(bad) == 3 and not set(good) & set(bad)
+        for kind in curves:
+            assert len(kind) == 3
+            for heads, history in kind.items():
+                assert len(heads) == 2 == len(set(heads))
+                assert list(history) == list(COLUMNS) and history["step"] == [0, 5, 10]
+        of_bad, of_good, of_random = curves
+        assert all(set(heads) <= set(bad) for heads in of_bad)
+        assert all(heads[0] in bad and heads[1] in good for heads in of_good)
+        assert all(set(heads) <= set(range(4)) for heads in of_random)
+
+    def test_heads_are_what_they_are_called(self, whole_multihead):
+        """Every head that was tried, judged again from its kept curves."""
+        fates = {"good": [], "bad": []}
+        parts = whole_multihead / "logs" / "curves" / "heads"
+        for head in range(64):
+            if not (parts / f"head{head}-data1.pkl").exists():
+                continue
+            curves = [
+                load(parts / f"head{head}-data{seed}.pkl")["history"]["token_accuracy"]
+                for seed in range(2)
+            ]
+            if all(max(curve) > 0.41 for curve in curves):
+                fates["good"].append(head)
+            elif all(max(curve) <= 0.41 and curve[-1] < 0.41 for curve in curves):
+                fates["bad"].append(head)
+        output = (whole_multihead / "output.txt").read_text()
+        for fate, count in (("good", 2), ("bad", 3)):
+            assert f"{fate} heads: {' '.join(map(str, fates[fate][:count]))}\n" in output
+
+    def test_a_trial_stops_when_it_is_settled(self, whole_multihead):
+        parts = whole_multihead / "logs" / "curves" / "heads"
+        curves = [load(path)["history"]["token_accuracy"] for path in parts.iterdir()]
+        for curve in curves:
+            assert all(accuracy <= 0.41 for accuracy in curve[:-1])
+            assert len(curve) == 3 or curve[-1] > 0.41
+        # a head whose first trial went one way and whose second the other is not tried further
+        assert len(curves) < 2 * len({path.name.split("-")[0] for path in parts.iterdir()}) + 1
+
+    def test_table(self, whole_multihead):
+        lines = (whole_multihead / "output.txt").read_text().splitlines()
+        curves = load(whole_multihead / "curves.pkl")
+        labels = ("2 bad heads", "1 bad heads and 1 good", "2 random heads")
+        for label, histories in zip(labels, curves):
+            (line,) = (line for line in lines if line.startswith(f"{label}  "))
+            final = [history["token_accuracy"][-1] for history in histories.values()]
+            samples, mean, std = line[len(label) :].split()[:3]
+            assert int(samples) == 3
+            assert float(mean) == pytest.approx(np.mean(final), abs=6e-5)
+            assert float(std) == pytest.approx(np.std(final), abs=6e-5)
+
+    def test_a_finished_run_says_so(self, whole_multihead, capsys):
+        before = files_in(whole_multihead)
+        flags = multihead_flags(whole_multihead)
+        status, out, err = call("multihead.py", *flags, capsys=capsys)
+        assert status == 0, err
+        assert "is finished" in out and "tried" not in out
+        assert files_in(whole_multihead) == before
+
+    @pytest.mark.parametrize("saves", [1, 8, 60])
+    def test_an_interrupted_run_ends_with_the_same_bytes(self, whole_multihead, tmp_path, saves):
+        interrupted("multihead.py", multihead_flags(tmp_path), saves)
+        assert not (tmp_path / "curves.pkl").exists()
+        command = [sys.executable, FOLDER / "multihead.py", *multihead_flags(tmp_path)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        assert (tmp_path / "curves.pkl").read_bytes() == (
+            whole_multihead / "curves.pkl"
+        ).read_bytes()
+
+    def test_fewer_combinations_than_samples(self, tmp_path, capsys):
+        flags = multihead_flags(tmp_path, bad_heads=2, good_heads=1, samples=4, random_heads=2)
+        status, out, err = call("multihead.py", *flags, capsys=capsys)
+        assert status == 0, err
+        assert "bad: there are only 1 combinations" in out
+        assert [len(kind) for kind in load(tmp_path / "curves.pkl")] == [1, 2, 1]
+
+    def test_fewer_heads_than_asked_for(self, tmp_path, capsys):
+        flags = multihead_flags(tmp_path, bad_heads=15, max_heads=17)
+        status, out, err = call("multihead.py", *flags, capsys=capsys)
+        assert status == 0, err
+        assert "fewer than 15 bad heads among 17: going on with these" in out
+
+    def test_no_head_is_good(self, tmp_path, capsys):
+        flags = multihead_flags(tmp_path, learned=0.99, max_heads=6)
+        status, _, err = call("multihead.py", *flags, capsys=capsys)
+        assert status == 2 and len(err.splitlines()) == 1
+        assert "among 6 heads are 0 good" in err and "--max_heads" in err
+        assert not (tmp_path / "curves.pkl").exists()
+
+    def test_quick_changes_defaults_alone(self, monkeypatch):
+        multihead = load_script("SequenceCopying", "multihead")
+
+        def parse(*flags):
+            monkeypatch.setattr(sys, "argv", ["multihead.py", *flags])
+            return vars(multihead.parse_args())
+
+        plain, quick = parse(), parse("--quick")
+        assert {key for key in plain if plain[key] != quick[key]} == {"quick", *multihead.QUICK}
+        assert quick["out_file"] != plain["out_file"]
+        explicit = parse("--bad_heads", "20", "--quick", "--lr", "0.5")
+        assert explicit["bad_heads"] == 20 and explicit["lr"] == 0.5
+        assert explicit["hidden_dim"] == multihead.QUICK["hidden_dim"]
+
+
+class TestMultiheadBadInput:
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"num_vocab": 4}, ["no 5 different tokens", "vocabulary of 4"]),
+            ({"n_heads": 0}, ["--n_heads", "0 is not a positive"]),
+            ({"n_heads": 4}, ["--n_heads 4", "--bad_heads"]),
+            ({"n_heads": 40, "bad_heads": 99, "random_heads": 99, "max_heads": 999}, ["at most"]),
+            ({"random_heads": 1}, ["--random_heads"]),
+            ({"max_heads": 4}, ["--max_heads 4"]),
+            ({"samples": -1}, ["--samples", "-1 is not a positive"]),
+            ({"data_seeds": 0}, ["--data_seeds"]),
+            ({"learned": 1.5}, ["--learned 1.5"]),
+            ({"failed": 0.9, "learned": 0.5}, ["--failed 0.9"]),
+            ({"seed": -1}, ["--seed", "negative"]),
+            ({"device": "tpu"}, ["--device tpu"]),
+            ({"heads": 3}, ["--heads"]),
+        ],
+    )
+    def test_flags(self, tmp_path, capsys, changes, words):
+        result = call("multihead.py", *multihead_flags(tmp_path, **changes), capsys=capsys)
+        assert_one_line(result, *words)
+        assert files_in(tmp_path) == {}
+
+    def test_a_result_of_unknown_origin_is_kept(self, tmp_path, capsys):
+        (tmp_path / "curves.pkl").write_bytes(b"precious")
+        result = call("multihead.py", *multihead_flags(tmp_path), capsys=capsys)
+        assert_one_line(result, "curves.pkl", "--out_file")
+        assert files_in(tmp_path) == {"curves.pkl": b"precious"}
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"lr": 0.5}, "lr: 0.02, now 0.5"),
+            ({"seed": 3}, "seed: 0, now 3"),
+            ({"learned": 0.7}, "learned: 0.41, now 0.7"),
+        ],
+    )
+    def test_a_run_of_other_settings(self, whole_multihead, capsys, changes, words):
+        before = files_in(whole_multihead)
+        result = call("multihead.py", *multihead_flags(whole_multihead, **changes), capsys=capsys)
+        assert_one_line(result, "head0-data0.pkl", words)
+        assert files_in(whole_multihead) == before
