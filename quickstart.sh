@@ -52,6 +52,11 @@ step "Word baseline: beta^px"
   >outputs/toy_table.txt
 "$PYTHON" plot_dynamics.py --datasets toy --stats outputs/toy_stats.pkl
 
+cd ../SequenceCopying
+step "Sequence copying, small: permutations of 20 tokens against 20 of 30, four seeds each"
+./copying_runs.sh toy
+"$PYTHON" plot_copying.py --experiments toy_20of20 toy_20of30 --name toy
+
 cd ..
 step "Agreement over training. What each column means: README.md, Results"
 for task in classification translation; do
@@ -66,4 +71,7 @@ A(βᵘᶠ, βᵖˣ) and A(Δ, βᵘᶠ) are far above what shuffled attention g
 attention of other seeds agrees with the gold run's as well as that once accuracy has reached ξ.
 Figures in both folders: outputs/toy_dynamics.png, the curves over training, and
 outputs/toy_sentence.png, one sentence's attention and evidence at several checkpoints.
+
+Where every sequence has the same tokens, the permutations, no token is evidence for another output
+than the next one, and attention is late or never learned: SequenceCopying/outputs/toy.png
 END

@@ -272,10 +272,10 @@ def copying_blocks(folder: Path, out_dir: Path, missing: list[list[str]]) -> lis
         blocks += [Heading(3, "Multi-head attention"), Table(head, rows)]
     else:
         missing.append(["multi-head attention", "cd SequenceCopying; python multihead.py"])
-    for path in sorted(folder.glob("figures/*.png")):
+    for path in sorted(folder.glob("outputs/*.png")):
         name = f"copying_{path.name}"
         copy(path, out_dir / name)
-        blocks.append(Figure(name, path.stem))
+        blocks.append(Figure(name, f"{path.stem}: learning curves"))
     return [Heading(2, "Sequence copying"), *blocks] if blocks else []
 
 

@@ -1,8 +1,9 @@
 """The copiers: an encoder, a decoder, and one attention head between them or several.
 
-The same recurrence can be computed in two ways. ``nn.LSTM`` and ``nn.GRU`` are the fast ones for
-one model. :func:`stepwise` is plain matrix products, which ``torch.vmap`` can make of many models
-at once; a model takes it where its attribute ``fused`` is false.
+The same can be computed in two ways. ``nn.LSTM``, ``nn.GRU`` (on a CPU :func:`gru.gru`) and
+:func:`products.linear` are the fast ones for one model. :func:`stepwise` is plain matrix products,
+which ``torch.vmap`` can make of many models at once; a model takes it where its attribute ``fused``
+is false.
 """
 
 import contextlib
@@ -12,6 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from attention_dynamics.products import linear
+
+from gru import gru
 
 
 class Output(NamedTuple):
@@ -50,10 +56,14 @@ class Copier(nn.Module):
         state = (h.mean(dim=0, keepdim=True), c.mean(dim=0, keepdim=True))  # over directions
         inputs = shifted(source, self.n_vocab)
         decoded, _ = recur(self.decoder, self.embedding(inputs), state, self.fused)
-        logits = self.query(decoded) @ encoded.transpose(1, 2)  # (batch, length, source length)
+        multiply = linear if self.fused else F.linear
+        logits = multiply(decoded, self.query.weight) @ encoded.transpose(
+            1, 2
+        )  # (batch, length, source length)
         alpha = (torch.zeros_like(logits) if self.uniform else logits).softmax(dim=2)
-        context = self.context(alpha @ encoded)  # (batch, length, hidden)
-        combined = torch.tanh(self.combine(torch.cat([decoded, context], dim=2)))
+        context = multiply(alpha @ encoded, self.context.weight)  # (batch, length, hidden)
+        both = torch.cat([decoded, context], dim=2)
+        combined = torch.tanh(multiply(both, self.combine.weight))
         return Output(self.output(combined), alpha)
 
 
@@ -91,16 +101,18 @@ class MultiHeadCopier(nn.Module):
         encoded, state = recur(self.encoder, self.source_embedding(source), None, self.fused)
         inputs = self.target_embedding(shifted(source, self.n_vocab))
         decoded, _ = recur(self.decoder, inputs, state, self.fused)
+        multiply = linear if self.fused else F.linear
         # All heads at once: their queries stand side by side, as so many more target positions.
         n_heads = len(self.heads)
-        queries = decoded @ torch.cat([head.query.weight for head in self.heads]).T
+        queries = multiply(decoded, torch.cat([head.query.weight for head in self.heads]))
         queries = queries.unflatten(2, (n_heads, -1)).flatten(1, 2)  # (batch, length * heads, ...)
         alpha = (queries @ encoded.transpose(1, 2)).softmax(dim=2)
         attended = (alpha @ encoded).unflatten(1, (-1, n_heads)).flatten(2, 3)
         # the sum of the heads' contexts is one product with their projections side by side
         projections = torch.cat([head.context.weight for head in self.heads], dim=1)
-        context = attended @ projections.T / n_heads  # (batch, length, hidden)
-        combined = torch.tanh(self.combine(torch.cat([context, decoded], dim=2)))
+        context = multiply(attended, projections) / n_heads  # (batch, length, hidden)
+        both = torch.cat([context, decoded], dim=2)
+        combined = torch.tanh(multiply(both, self.combine.weight))
         return Output(self.output(combined), alpha.unflatten(1, (-1, n_heads)))
 
 
@@ -122,8 +134,13 @@ def recur(rnn: nn.LSTM | nn.GRU, inputs: Tensor, state, fused: bool):
     outputs : (batch, length, directions * hidden)
     state : the final one, (directions, batch, hidden); of an LSTM a pair (h, c) of them
     """
-    run = rnn if fused else lambda inputs, state: stepwise(rnn, inputs, state)
-    outputs, state = run(inputs.transpose(0, 1), state)  # time first
+    inputs = inputs.transpose(0, 1)  # time first
+    if not fused:
+        outputs, state = stepwise(rnn, inputs, state)
+    elif isinstance(rnn, nn.GRU) and not inputs.is_cuda:
+        outputs, state = gru(rnn, inputs, state)
+    else:
+        outputs, state = rnn(inputs, state)
     return outputs.transpose(0, 1), state
 
 

@@ -429,6 +429,5 @@ def _train_batched(
     while group := list(islice(names, BATCHED_MODELS)):
         models = [tasks[name].build() for name in group]
         seeds = [tasks[name].seed for name in group]
-        # list of modules on the CPU, list of data seeds -> list of histories, in the same order
-        histories = batched.train(models, seeds, settings, way.device, stop)
-        yield from zip(group, histories)
+        for index, history in batched.train(models, seeds, settings, way.device, stop):
+            yield group[index], history

@@ -15,12 +15,14 @@ from attention_dynamics.dynamics import NOTATION, RunNames
 from attention_dynamics.tables import decimals
 
 # Okabe and Ito's colours, told apart by colour-blind readers; dashes and markers tell them apart
-# in print. Where several levels are first exceeded at once, their markers lie in one another.
+# in print.
+BLUE, GREEN, PURPLE, VERMILION = "#0072B2", "#009E73", "#CC79A7", "#D55E00"
+# Where several levels are first exceeded at once, their markers lie in one another.
 LEVELS = {
-    "agr_unif": {"color": "#0072B2", "linestyle": "--", "marker": "o", "markersize": 11},
-    "agr_px": {"color": "#009E73", "linestyle": "-.", "marker": "s", "markersize": 7},
+    "agr_unif": {"color": BLUE, "linestyle": "--", "marker": "o", "markersize": 11},
+    "agr_px": {"color": GREEN, "linestyle": "-.", "marker": "s", "markersize": 7},
     "agr_grad": {
-        "color": "#CC79A7",
+        "color": PURPLE,
         "linestyle": (0, (5, 1, 1, 1, 1, 1)),
         "marker": "D",
         "markersize": 4,
@@ -28,7 +30,7 @@ LEVELS = {
     "baseline": {"color": "#777777", "linestyle": ":", "marker": "", "markersize": 0},
 }
 MARKER = {"linestyle": "", "markeredgecolor": "white", "zorder": 4}
-CURVE, PERFORMANCE = "#000000", "#D55E00"
+CURVE, PERFORMANCE = "#000000", VERMILION
 # From nothing to much, and from "speaks against" to "speaks for": told apart in grey, too.
 SHADES = {"alpha": "Blues", "signed": "PuOr_r"}
 FORMATS = ("png", "pdf", "svg")

@@ -53,6 +53,10 @@ BENCHMARKS = {
     "translation_dump_memory": Benchmark(
         "translation", "dump_memory", "peak memory of a dump, of 8 GiB", 1
     ),
+    "copier_step": Benchmark("copying", "step", "a training step of a copier", 1.2, 0.5),
+    "multihead_step": Benchmark("copying", "step_heads", "the same with 8 heads", 1.2, 0.5),
+    "copier_jobs": Benchmark("copying", "jobs", "two seeds side by side", 1.2),
+    "copier_batch": Benchmark("copying", "batch", "20 seeds as one; target for a GPU", 8),
     "agreement_top5": Benchmark("agreement", "top5", "top-5% match with baseline", 20),
     "agreement_kendall": Benchmark("agreement", "kendall", "Kendall's tau with baseline", 5),
     "agreement_spearman": Benchmark("agreement", "spearman", "Spearman's rho with baseline", 10),

@@ -37,7 +37,7 @@ choose_datasets() {
         [ "$name" != SMS ] || name=SNS # the SMS Spam Collection
         case " $known toy " in
           *" $name "*) DATASETS+=("$name") ;;
-          *) die "unknown dataset $name (known: $known toy)" ;;
+          *) die "unknown ${KIND:-dataset} $name (known: $known toy)" ;;
         esac
         ;;
     esac

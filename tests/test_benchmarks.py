@@ -20,6 +20,10 @@ NAMES = [
     "translation_grad",
     "beam",
     "translation_dump_memory",
+    "copier_step",
+    "multihead_step",
+    "copier_jobs",
+    "copier_batch",
     "agreement_top5",
     "agreement_kendall",
     "agreement_spearman",
@@ -94,6 +98,36 @@ for measured in (translation.step, translation.beta, translation.grad, translati
     assert max(result.difference.values()) < 1e-5, result
 memory = translation.dump_memory(True)
 assert memory.unit == "GiB" and 0 < memory.ours < 100
+"""
+    result = python("-c", program)
+    assert result.returncode == 0, result.stderr
+
+
+def test_both_ways_of_the_copiers_agree():
+    program = """
+import copying
+copying.SIZES |= {"n_vocab": 12, "hidden_dim": 8}
+copying.LENGTH, copying.BATCH = 10, 4
+if __name__ == "__main__":
+    for measured in (copying.step, copying.step_heads, copying.jobs, copying.batch):
+        result = measured(True)
+        assert max(result.difference.values()) < 1e-5, result
+        assert result.ours > 0 and result.plain > 0
+"""
+    result = python("-c", program)
+    assert result.returncode == 0, result.stderr
+
+
+def test_flop_of_a_copier(benchmark_modules):
+    program = """
+import copying
+copying.SIZES |= {"n_vocab": 5, "hidden_dim": 3}
+copying.LENGTH = 4
+# of a token: two LSTMs; a head's two projections, logits and weighted mean; W; W_o
+head = 2 * (2 * 3 * 3) + 2 * (2 * 3 * 4)
+last = 2 * 6 * 3 + 2 * 3 * 5
+assert copying.forward_flop(copying.copier()) == 2 * (2 * 4 * 3 * 6) + head + last
+assert copying.forward_flop(copying.multihead()) == 2 * (2 * 3 * 3 * 6) + 8 * head + last
 """
     result = python("-c", program)
     assert result.returncode == 0, result.stderr
