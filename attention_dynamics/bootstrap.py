@@ -4,6 +4,11 @@ An agreement is a mean over sentences that happened to be in the data. Each resa
 sentences as there are, with replacement, and computes everything again from them (Efron and
 Tibshirani 1993, chapters 6 and 13: the percentile interval). In translation a sentence has a row
 for each target token; its rows depend on one another, so sentences are drawn, not rows.
+
+What the intervals cover is the choice of sentences, given the trained models. How much training
+again would change is another matter: see ``alpha_corrs_std``. And the largest of several means
+tends to be larger in a resample, so where checkpoints are nearly equal the interval of their
+largest lies a little high.
 """
 
 from collections.abc import Iterator

@@ -212,8 +212,8 @@ def uncertainty(
             # of the first that exceeds; what is never reached lies above all that was
             xi = np.where(reached, perfs[exceeds.argmax(axis=1)], np.inf)
             intervals[key] = bootstrap.interval(level)
-            ends = bootstrap.interval(xi)
-            intervals[xi_of(key)] = tuple(None if end == np.inf else end for end in ends)
+            xi_ends = bootstrap.interval(xi)
+            intervals[xi_of(key)] = tuple(None if end == np.inf else end for end in xi_ends)
             xi_never[xi_of(key)] = float(np.mean(~reached))
     return {"intervals": intervals, "xi_never": xi_never, "resamples": resamples}
 
