@@ -79,7 +79,7 @@ def evidence(
     offsets: np.ndarray,
     rows: slice,
     performance: str,
-    beta_px: Callable[[slice], np.ndarray],
+    beta_px: Callable[[slice], np.ndarray] | None,
     sign: np.ndarray | float = 1.0,
 ) -> dynamics.Evidence:
     """The columns of a run of rows.
@@ -87,7 +87,7 @@ def evidence(
     Parameters
     ----------
     offsets : of all the dump's rows
-    beta_px : gives the word baseline's values at a slice of the columns
+    beta_px : gives the word baseline's values at a slice of the columns; None where there is none
     sign : of those columns' β and β^px, so that larger means "speaks for the gold label"
     """
     entries = slice(offsets[rows.start], offsets[rows.stop])
@@ -101,6 +101,6 @@ def evidence(
         alpha=lambda name, iteration: dump["alpha"][name, iteration][entries],
         beta=lambda name, iteration: dump["beta"][name, iteration][entries] * sign,
         grad=grad,
-        beta_px=beta_px(entries) * sign,
+        beta_px=None if beta_px is None else beta_px(entries) * sign,
         performance=lambda name, iteration: dump["metas"][name, iteration, performance],
     )

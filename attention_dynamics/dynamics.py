@@ -64,7 +64,7 @@ class Evidence:
     offsets : int64 (rows + 1,), the distributions end to end
     alpha, beta, grad : functions of (name, iteration) that give a flat array; larger values of
         beta and grad speak for the gold label or token; grad gives None where there is none
-    beta_px : flat array, the word baseline's β
+    beta_px : flat array, the word baseline's β; None where it was not asked for
     performance : function of (name, iteration) that gives the performance
     """
 
@@ -72,8 +72,13 @@ class Evidence:
     alpha: Callable[[str, int], np.ndarray]
     beta: Callable[[str, int], np.ndarray]
     grad: Callable[[str, int], np.ndarray | None]
-    beta_px: np.ndarray
+    beta_px: np.ndarray | None
     performance: Callable[[str, int], float]
+
+
+def gold_iteration(runs: RunNames, evidence: Evidence) -> int:
+    """The iteration of the gold checkpoint: ``Normal_A``'s best, the first of equals."""
+    return max(runs.iterations, key=lambda it: evidence.performance(runs.gold, it))
 
 
 def summarize(runs: RunNames, evidence: Evidence, metric: str, seed: int = 0) -> dict[str, Any]:
@@ -102,7 +107,7 @@ def summarize(runs: RunNames, evidence: Evidence, metric: str, seed: int = 0) ->
         values = [agreement(u, evidence.beta(name, it)) for it in runs.iterations]
         return float(np.nanmax(values)) if not np.isnan(values).all() else math.nan
 
-    best = max(runs.iterations, key=lambda it: evidence.performance(runs.gold, it))
+    best = gold_iteration(runs, evidence)
     gold_alpha = evidence.alpha(runs.gold, best)
     gold_grad = evidence.grad(runs.gold, best)
 
