@@ -216,7 +216,7 @@ class _Agreement:
 
     values: dict[str, np.ndarray]  # (runs, iterations, sentences), means over distributions
     means: dict[str, list]  # (runs, iterations) over the whole split; None where not defined
-    level: float  # A(α, β^uf) of the tables
+    level: float | None  # A(α, β^uf) of the tables
     chance: float  # what is to be expected of shuffled attention
 
 
@@ -255,7 +255,7 @@ def _agreements(
         found[metric] = _Agreement(
             values,
             {against: _numbers(mean) for against, mean in means.items()},
-            level=float(np.nanmax(levels)) if not np.isnan(levels).all() else 0.0,
+            level=float(np.nanmax(levels)) if not np.isnan(levels).all() else None,
             chance=chances[metric],
         )
     bar.close()
