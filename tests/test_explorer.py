@@ -805,6 +805,9 @@ class TestClassificationInBrowser:
     def test_dark_scheme_and_narrow_window(self, page):
         def emulate(command, **values):
             page.browser.execute_cdp_cmd(f"Emulation.{command}", values)
+            page.browser.execute_async_script(  # the page hears of it with the next frame
+                "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
+            )
             page.settled()
 
         light = page.darkness()
