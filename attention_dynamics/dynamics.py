@@ -64,8 +64,8 @@ class Evidence:
     offsets : int64 (rows + 1,), the distributions end to end
     alpha, beta, grad : functions of (name, iteration) that give a flat array; larger values of
         beta and grad speak for the gold label or token; grad gives None where there is none
-    beta_px : flat array, the word baseline's β
     performance : function of (name, iteration) that gives the performance
+    beta_px : flat array, the word baseline's β; None where it was not asked for
     beta_logistic : flat array, the β of the logistic word baseline, or None
     sentence : int64 (rows,), the number of the sentence that a row is in, from 0; None where
         each row is a sentence
@@ -75,10 +75,15 @@ class Evidence:
     alpha: Callable[[str, int], np.ndarray]
     beta: Callable[[str, int], np.ndarray]
     grad: Callable[[str, int], np.ndarray | None]
-    beta_px: np.ndarray
     performance: Callable[[str, int], float]
+    beta_px: np.ndarray | None = None
     beta_logistic: np.ndarray | None = None
     sentence: np.ndarray | None = None
+
+
+def gold_iteration(runs: RunNames, evidence: Evidence) -> int:
+    """The iteration of the gold checkpoint: ``Normal_A``'s best, the first of equals."""
+    return max(runs.iterations, key=lambda it: evidence.performance(runs.gold, it))
 
 
 def summarize(
@@ -123,7 +128,7 @@ def summarize(
         """A(u, β) at each iteration of run ``name``."""
         return [agreement(u, evidence.beta(name, it)) for it in runs.iterations]
 
-    best = max(runs.iterations, key=lambda it: evidence.performance(runs.gold, it))
+    best = gold_iteration(runs, evidence)
     gold_alpha = evidence.alpha(runs.gold, best)
     gold_grad = evidence.grad(runs.gold, best)
 

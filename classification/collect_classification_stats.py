@@ -8,35 +8,13 @@ run), prints a table, and writes a pickle: ``{(dataset, metric, "val" | "train",
 the summary of ``attention_dynamics/dynamics.py``.
 """
 
-from typing import Any
-
-import numpy as np
-
-from attention_dynamics import cli, collection, dynamics
+from attention_dynamics import cli, collection
 
 from data import ALIASES, DATASETS, beta_path, logistic_path
+from evidence import evidence_of
 
 # The performance that goes with the sentences of each split.
 PERFORMANCES = {"val": ["test_acc"], "train": ["train_acc"]}
-
-
-def evidence_of(
-    dump: dict[str, Any], betas: dict[str, np.ndarray], split: str, performance: str
-) -> dynamics.Evidence:
-    """The columns of one split, turned so that larger means "speaks for the gold label"."""
-    sentences = dump["sentences"]
-    rows = collection.rows_of_split(sentences["split"], split)
-    lengths = np.diff(sentences["offsets"])[rows]
-    tokens = sentences["tokens"]
-    sign = np.repeat(2 * sentences["target"][rows] - 1, lengths).astype(np.float32)
-    return collection.evidence(
-        dump,
-        sentences["offsets"],
-        rows,
-        performance,
-        lambda entries: {name: beta[tokens[entries]] for name, beta in betas.items()},
-        sign,
-    )
 
 
 def main():

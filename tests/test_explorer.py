@@ -1,0 +1,929 @@
+"""explore.py: what is in the page, and the page itself in headless Chromium."""
+
+import base64
+import contextlib
+import json
+import math
+import re
+import shutil
+import time
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import assert_one_line, call_script, files_in, load_script
+from scipy.stats import kendalltau
+
+from attention_dynamics import explorer, storage
+from attention_dynamics.dynamics import summarize
+from attention_dynamics.ragged import offsets_of
+
+ITERATIONS = [0, 10, 50, 400]
+RUNS = ["Normal_A", "normal_b", "Uniform"]
+# words that would do something if they were put into a page as HTML
+WORDS = [
+    "</script><script>window.harm = 1</script>",
+    "<!--",
+    "<b>bold</b>",
+    "&amp;",
+    "\"'`${1}",
+    "√",
+]
+GRAD_AT = {0, 50, 400}  # of Normal_A; not at 10
+
+classification = partial(call_script, "classification", "explore.py", "--dataset", "toy")
+translation = partial(call_script, "translation", "explore.py", "--dataset", "toy")
+
+
+def softmax(logits: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    weights = np.exp(logits)
+    lengths = np.diff(ends)
+    return weights / np.repeat(np.add.reduceat(weights, ends[:-1]), lengths)
+
+
+def columns(rng, ends, runs=RUNS, iterations=ITERATIONS, signed=True) -> dict:
+    """α, β and Δ of every checkpoint: random, with more of a common part as training goes on."""
+    common = rng.normal(size=ends[-1])
+    found = {"alpha": {}, "beta": {}, "grad": {}}
+    for name in runs:
+        for at, it in enumerate(iterations):
+            key = (name, it)
+            beta = at * common + rng.normal(size=ends[-1])
+            found["beta"][key] = (beta if signed else -np.exp(beta / 4)).astype(np.float32)
+            logits = at * common + rng.normal(size=ends[-1])
+            uniform = name.lower() == "uniform"
+            found["alpha"][key] = softmax(logits * (not uniform), ends).astype(np.float32)
+            if name == "Normal_A" and it in GRAD_AT:
+                found["grad"][key] = (rng.normal(size=ends[-1]) ** 3 / 50).astype(np.float32)
+    return found
+
+
+def save(folder: Path, dump: dict, beta_px: np.ndarray, kind: str) -> None:
+    storage.save_pickle(dump, folder / "toy_logs.pkl")
+    baseline = {"beta": beta_px, "vocab": dump["vocab"], "settings": {}}
+    storage.save_pickle(baseline, folder / f"toyembedding256{kind}.pkl")
+
+
+def classification_outputs(folder: Path, rows=40, lengths=(3, 30), **options) -> dict:
+    """A dump of ``rows`` test and as many training sentences, and β^px."""
+    rng = np.random.default_rng(5)
+    vocab = ["<pad>", "<bos>", "<eos>", "<unk>", *WORDS, *(f"word{i}" for i in range(50))]
+    ends = offsets_of(rng.integers(*lengths, 2 * rows))
+    tokens = rng.integers(3, len(vocab), ends[-1])
+    tokens[ends[:-1]], tokens[ends[1:] - 1] = 1, 2
+    found = columns(rng, ends, **options)
+    dump = {
+        "dataset": "toy",
+        "vocab": vocab,
+        "sentences": {
+            "tokens": tokens.astype(np.int32),
+            "offsets": ends,
+            "target": rng.integers(0, 2, 2 * rows),
+            "split": np.repeat(["val", "train"], rows),
+        },
+        "metas": {
+            (*key, f"{split}_acc"): round(0.5 + 0.4 * rng.random(), 3)
+            for key in found["alpha"]
+            for split in ("test", "train")
+        },
+        "checkpoints": {key: "" for key in found["alpha"]},
+        **found,
+    }
+    save(folder, dump, rng.normal(size=len(vocab)).astype(np.float32), "beta")
+    return dump
+
+
+def translation_outputs(folder: Path, rows=12) -> dict:
+    """A dump of test pairs alone, and β^px."""
+    rng = np.random.default_rng(6)
+    vocab = ["<pad>", "<s>", "</s>", "<unk>", "▁der", "hund", "▁", *(f"▁{word}" for word in WORDS)]
+    sides = {}
+    for side in ("source", "target"):
+        ends = offsets_of(rng.integers(3, 9, rows))
+        tokens = rng.integers(3, len(vocab), ends[-1])
+        tokens[ends[:-1]], tokens[ends[1:] - 1] = 1, 2
+        sides |= {side: tokens.astype(np.int32), f"{side}_offsets": ends}
+    n_source, n_target = (np.diff(sides[f"{side}_offsets"]) for side in ("source", "target"))
+    distributions = offsets_of(np.repeat(n_source, n_target - 1))
+    found = columns(rng, distributions, signed=False)
+    dump = {
+        "dataset": "toy",
+        "vocab": vocab,
+        "sentences": {**sides, "split": np.repeat(["val"], rows)},
+        "metas": {
+            (*key, meta): float(rng.integers(20, 90)) + 0.25
+            for key in found["alpha"]
+            for meta in ("val_acc", "val_bleu", "val_perplexity")
+        },
+        "checkpoints": {key: "" for key in found["alpha"]},
+        **found,
+    }
+    beta_px = rng.random((len(vocab), len(vocab))).astype(np.float32)
+    save(folder, dump, beta_px, "translation")
+    return dump
+
+
+def read_page(path: Path) -> tuple[dict, dict[str, bytes]]:
+    """The data of a page, and its arrays as bytes."""
+    page = path.read_text("utf-8")
+    scripts = dict(re.findall(r'<script type="[^"]+" id="([^"]+)">([^<]*)</script>', page))
+    data = json.loads(scripts.pop("page-data"))
+    return data, {name: zlib.decompress(base64.b64decode(text)) for name, text in scripts.items()}
+
+
+def values_of(data: dict, arrays: dict, column: str, run: int) -> np.ndarray:
+    """A column of the page: float (iterations, entries)."""
+    m = 2 ** (data["bits"] - 1) - 1
+    roots = np.frombuffer(arrays[f"{column}-{run}"], explorer.WIDTHS[data["bits"]]) / m
+    scales = np.array([[scale or 0.0] for scale in data["scales"][column][run]])
+    return (np.sign(roots) * roots**2).reshape(len(scales), -1) * scales
+
+
+def agreements_of(data: dict, arrays: dict, metric: int, against: str) -> np.ndarray:
+    """(runs, iterations, sentences), NaN where there is none."""
+    values = np.frombuffer(arrays[f"agreement-{metric}-{against}"], "<i2")
+    shape = (len(data["runs"]), len(data["iterations"]), -1)
+    return np.where(values == -32768, np.nan, values / 1000).reshape(shape)
+
+
+def plain_agreement(metric: str, u: np.ndarray, v: np.ndarray) -> float:
+    if metric == "top 5% match":
+        return float(sum(v > v[int(np.argmax(u))]) < math.ceil(len(v) / 20))
+    return kendalltau(u, v).statistic
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("outputs")
+
+
+@pytest.fixture(scope="module")
+def dump(outputs) -> dict:
+    return classification_outputs(outputs)
+
+
+@pytest.fixture
+def pairs_dump(tmp_path) -> dict:
+    return translation_outputs(tmp_path)
+
+
+class TestPage:
+    @pytest.fixture
+    def page(self, outputs, dump, capsys):
+        path = outputs / "toy_explorer.html"
+        if not path.exists():
+            status, out, err = classification("--outputs_dir", outputs, capsys=capsys)
+            assert (status, err) == (0, "")
+            assert out.startswith(f"{path}: 40 of 40 sentences, 3 runs, 4 iterations, ")
+        return read_page(path)
+
+    @pytest.mark.parametrize("column", ["alpha", "beta", "grad"])
+    def test_columns_are_those_of_the_dump(self, page, dump, column):
+        data, arrays = page
+        assert data["bits"] == 16
+        ends = dump["sentences"]["offsets"][:41]
+        turn = np.repeat(2 * dump["sentences"]["target"][:40] - 1, np.diff(ends))
+        for run, name in enumerate(RUNS):
+            if column == "grad" and name != "Normal_A":
+                assert f"grad-{run}" not in arrays
+                assert data["scales"]["grad"][run] == [None] * 4
+                continue
+            values = values_of(data, arrays, column, run)
+            for at, it in enumerate(ITERATIONS):
+                if (name, it) not in dump[column]:
+                    assert (column, it, data["scales"][column][run][at]) == ("grad", 10, None)
+                    continue
+                expected = dump[column][name, it][: ends[-1]] * (turn if column == "beta" else 1)
+                assert np.abs(values[at] - expected).max() < 1e-4 * np.abs(expected).max()
+
+    def test_sentences_labels_and_performance(self, page, dump):
+        data, _ = page
+        sentences = dump["sentences"]
+        assert data["iterations"] == ITERATIONS
+        assert [run["name"] for run in data["runs"]] == RUNS
+        assert [run["uniform"] for run in data["runs"]] == [False, False, True]
+        for row, sentence in enumerate(data["sentences"]):
+            tokens = sentences["tokens"][slice(*sentences["offsets"][row : row + 2])]
+            words = [dump["vocab"][token] for token in tokens]
+            assert sentence["source"] == words
+            assert sentence["text"] == " ".join(words[1:-1])
+            assert (sentence["position"], sentence["label"]) == (row, sentences["target"][row])
+        expected = [[dump["metas"][name, it, "test_acc"] for it in ITERATIONS] for name in RUNS]
+        assert data["performance"] == {"test_acc": expected}
+
+    @pytest.mark.parametrize(("number", "metric"), [(0, "top 5% match"), (1, "kendall tau")])
+    def test_agreements_are_those_of_a_plain_loop_and_of_the_tables(
+        self, page, dump, number, metric
+    ):
+        data, arrays = page
+        measure = data["metrics"][number]
+        assert measure["name"] == metric
+        ends = dump["sentences"]["offsets"][:41]
+        turn = 2 * dump["sentences"]["target"][:40] - 1
+        accuracy = {it: dump["metas"]["Normal_A", it, "test_acc"] for it in ITERATIONS}
+        best = max(ITERATIONS, key=accuracy.get)
+        assert data["gold"] == {"run": "Normal_A", "iteration": best}
+        gold = dump["alpha"]["Normal_A", best]
+        for against in ("gold", "uniform"):
+            values = agreements_of(data, arrays, number, against)
+            for run, name in enumerate(RUNS):
+                if (name, against) == ("Uniform", "gold"):
+                    assert np.isnan(values[run]).all()
+                    assert measure["means"]["gold"][run] == [None] * 4
+                    continue
+                for at, it in enumerate(ITERATIONS):
+                    alpha = gold if name == "Uniform" else dump["alpha"][name, it]
+                    pair = (alpha, dump["beta"]["Uniform", it])
+                    if against == "gold":
+                        pair = (gold, alpha)
+                    expected = [
+                        plain_agreement(
+                            metric, pair[0][a:b], pair[1][a:b] * (sign if against != "gold" else 1)
+                        )
+                        for (a, b), sign in zip(pairwise(ends), turn)
+                    ]
+                    assert np.abs(values[run, at] - expected).max() < 6e-4
+                    assert measure["means"][against][run][at] == pytest.approx(
+                        np.mean(expected), abs=1e-6
+                    )
+        script = load_script("classification", "explore")
+        evidence = script.evidence_of(dump, {"beta_px": np.zeros(100)}, "val", "test_acc")
+        runs = explorer.dynamics.RunNames.of(set(dump["alpha"]), "")
+        summary = summarize(runs, evidence, metric)
+        assert measure["level"] == summary["agr_unif"]
+        assert measure["level"] == pytest.approx(max(measure["means"]["uniform"][2]), abs=1e-6)
+        assert measure["means"]["gold"][1] == pytest.approx(
+            list(summary["alpha_corrs"].values()), abs=1e-6
+        )
+        shuffled = [max(1, math.ceil(n / 20)) / n for n in np.diff(ends)]
+        chance = np.mean(shuffled) if number == 0 else 0.0
+        assert measure["chance"] == pytest.approx(chance)
+
+    def test_right_is_the_sign_of_the_score(self, page, dump):
+        _, arrays = page
+        right = np.frombuffer(arrays["right"], np.int8).reshape(3, 4, 40)
+        for run, name in enumerate(RUNS):
+            for at, it in enumerate(ITERATIONS):
+                alpha, beta = dump["alpha"][name, it], dump["beta"][name, it]
+                for row, label in enumerate(dump["sentences"]["target"][:40]):
+                    a, b = dump["sentences"]["offsets"][row : row + 2]
+                    score = np.dot(alpha[a:b].astype(float), beta[a:b])
+                    assert right[run, at, row] == ((score > 0) == (label == 1))
+
+    def test_runs_sentences_split_and_seed(self, outputs, dump, tmp_path, capsys):
+        def page_of(*flags):
+            out = tmp_path / "page.html"
+            flags = ("--outputs_dir", outputs, "--out_file", out, *flags)
+            assert classification(*flags, capsys=capsys)[0] == 0
+            return read_page(out)
+
+        data, arrays = page_of("--runs", "uniform", "NORMAL_A", "--sentences", 7)
+        assert [run["name"] for run in data["runs"]] == ["Normal_A", "Uniform"]
+        positions = [sentence["position"] for sentence in data["sentences"]]
+        assert len(positions) == 7 and positions == sorted(set(positions))
+        ends = dump["sentences"]["offsets"]
+        expected = [dump["alpha"]["Normal_A", 50][ends[i] : ends[i + 1]] for i in positions]
+        found = values_of(data, arrays, "alpha", 0)[2]
+        assert np.abs(found - np.concatenate(expected)).max() < 1e-4
+        other, _ = page_of("--sentences", 7, "--seed", 2)
+        assert positions != [sentence["position"] for sentence in other["sentences"]]
+        train, _ = page_of("--split", "train")
+        assert train["sentences"][0]["label"] == dump["sentences"]["target"][40]
+        assert list(train["performance"]) == ["train_acc"]
+
+    def test_without_the_word_baseline(self, outputs, dump, tmp_path, capsys):
+        shutil.copy(outputs / "toy_logs.pkl", tmp_path)
+        status, out, _ = classification("--outputs_dir", tmp_path, capsys=capsys)
+        assert status == 0
+        assert len(out.splitlines()) == 2 and "embedding_beta.py --dataset toy" in out
+        data, arrays = read_page(tmp_path / "toy_explorer.html")
+        assert "beta_px" not in arrays and "beta_px" not in data["scales"]
+
+    @pytest.mark.parametrize(("limit", "bits", "count"), [(0.8, 8, 40), (0.4, 8, None)])
+    def test_a_page_that_gets_too_large(
+        self, outputs, page, monkeypatch, capsys, limit, bits, count
+    ):
+        """First the values get fewer bits, then there are fewer sentences."""
+        whole = (outputs / "toy_explorer.html").stat().st_size
+        fixed = len(explorer.TEMPLATE.read_bytes())
+        limit = int(fixed + limit * (whole - fixed))
+        monkeypatch.setattr(explorer, "LIMIT", limit)
+        out = outputs / "small.html"
+        assert classification("--outputs_dir", outputs, "--out_file", out, capsys=capsys)[0] == 0
+        assert out.stat().st_size <= limit
+        data, arrays = read_page(out)
+        assert data["bits"] == bits
+        found = len(data["sentences"])
+        assert found == count if count else 0 < found < 40
+        assert values_of(data, arrays, "alpha", 0).sum() == pytest.approx(4 * found, rel=0.05)
+
+    def test_translation(self, pairs_dump, tmp_path, capsys):
+        status, out, err = translation("--outputs_dir", tmp_path, capsys=capsys)
+        assert (status, err) == (0, "") and "12 of 12 sentences" in out
+        data, arrays = read_page(tmp_path / "toy_explorer.html")
+        columns, vocab = pairs_dump["sentences"], pairs_dump["vocab"]
+        entries = 0
+        written = {"▁": "␣", "hund": "·hund", "▁der": "der", "<s>": "<s>", "</s>": "</s>"}
+        written |= {f"▁{word}": word for word in WORDS} | {"<unk>": "<unk>"}
+        px = storage.load_pickle(tmp_path / "toyembedding256translation.pkl", "")["beta"]
+        expected_px = []
+        for row, sentence in enumerate(data["sentences"]):
+            source, target = (
+                columns[side][slice(*columns[f"{side}_offsets"][row : row + 2])]
+                for side in ("source", "target")
+            )
+            assert sentence["source"] == [written[vocab[token]] for token in source]
+            assert sentence["target"] == [written[vocab[token]] for token in target[1:]]
+            entries += len(source) * (len(target) - 1)
+            expected_px += [px[s, t] for t in target[1:] for s in source]
+        assert set(data["performance"]) == {"val_acc", "val_bleu"}
+        for column in ("alpha", "beta", "grad"):
+            values = values_of(data, arrays, column, 0)
+            assert values.shape == (4, entries)
+            expected = pairs_dump[column]["Normal_A", 50]
+            assert np.abs(values[2] - expected).max() < 1e-4 * np.abs(expected).max()
+        found = (np.frombuffer(arrays["beta_px"], "<i2") / 32767) ** 2 * data["scales"]["beta_px"]
+        assert np.abs(found - expected_px).max() < 1e-4
+        # the agreement of a sentence is the mean over its target tokens
+        n_source, n_target = (np.diff(columns[f"{side}_offsets"]) for side in ("source", "target"))
+        ends = offsets_of(np.repeat(n_source, n_target - 1))
+        u, v = pairs_dump["alpha"]["normal_b", 50], pairs_dump["beta"]["Uniform", 50]
+        rows = [plain_agreement("kendall tau", u[a:b], v[a:b]) for a, b in pairwise(ends)]
+        expected = [part.mean() for part in np.split(np.array(rows), np.cumsum(n_target - 1)[:-1])]
+        found = agreements_of(data, arrays, 1, "uniform")[1, 2]
+        assert np.abs(found - expected).max() < 6e-4
+
+    def test_text_of_pieces(self):
+        show = load_script("translation", "explore").show
+        pieces = ["<s>", "▁ein", "▁Hünd", "chen", "▁", "<unk>", "</s>"]
+        assert show(pieces) == (
+            ["<s>", "ein", "Hünd", "·chen", "␣", "<unk>", "</s>"],
+            "ein Hündchen <unk>",
+        )
+
+    def test_nothing_comes_from_elsewhere(self, page, outputs):
+        text = (outputs / "toy_explorer.html").read_text("utf-8")
+        addresses = set(re.findall(r"https?://[^\s\"'<]*", text))
+        assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xhtml"}
+        assert not re.search(r"<(script|img|iframe)[^>]* src=|@import|url\(", text)
+        assert text.count("</script>") == text.count("<script")  # no word ends an element
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_quantize(bits):
+    rng = np.random.default_rng(bits)
+    m = 2 ** (bits - 1) - 1
+    for values in (rng.normal(size=1000) ** 3, rng.random(1000) ** 9, np.zeros(3), -np.ones(2)):
+        q, scale = explorer.quantize(values.astype(np.float32), bits)
+        assert q.dtype == explorer.WIDTHS[bits]
+        assert scale == np.abs(values.astype(np.float32)).max()
+        back = np.sign(q) * (q / m) ** 2 * scale
+        bound = np.sqrt(np.abs(values) * scale) / m + scale / (4 * m * m)
+        assert (np.abs(back - values) <= bound * 1.001 + 1e-12).all()
+
+
+class TestErrors:
+    def test_no_dump(self, tmp_path, capsys):
+        for script in (classification, translation):
+            result = script("--outputs_dir", tmp_path, capsys=capsys)
+            assert_one_line(result, "toy_logs.pkl is missing", "eval_dump.py --dataset toy")
+        assert files_in(tmp_path) == {}
+
+    def test_an_unknown_run(self, outputs, dump, tmp_path, capsys):
+        out = tmp_path / "page.html"
+        flags = ("--outputs_dir", outputs, "--out_file", out, "--runs", "Normal_Q")
+        result = classification(*flags, capsys=capsys)
+        assert_one_line(result, "no run Normal_Q", "Normal_A, normal_b, Uniform")
+        assert not out.exists()
+
+    def test_no_training_sentences(self, pairs_dump, tmp_path, capsys):
+        result = translation("--outputs_dir", tmp_path, "--split", "train", capsys=capsys)
+        assert_one_line(result, "no training sentences", "--include_train_subset")
+        assert not (tmp_path / "toy_explorer.html").exists()
+
+    def test_columns_of_another_length(self, tmp_path, capsys):
+        dump = classification_outputs(tmp_path, rows=5)
+        dump["beta"]["Normal_A", 10] = dump["beta"]["Normal_A", 10][:-3]
+        storage.save_pickle(dump, tmp_path / "toy_logs.pkl")
+        result = classification("--outputs_dir", tmp_path, capsys=capsys)
+        assert_one_line(result, "is damaged", "eval_dump.py --dataset toy")
+
+    def test_a_baseline_of_another_vocabulary(self, tmp_path, capsys):
+        dump = classification_outputs(tmp_path, rows=5)
+        other = {"beta": np.zeros(2), "vocab": dump["vocab"][:2], "settings": {}}
+        storage.save_pickle(other, tmp_path / "toyembedding256beta.pkl")
+        result = classification("--outputs_dir", tmp_path, capsys=capsys)
+        assert_one_line(result, "another vocabulary", "embedding_beta.py --dataset toy")
+
+
+# The page in a browser
+
+
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic "
+    "--no-first-run --disable-background-networking --disable-component-update --disable-sync "
+    "--window-size=1300,900"
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """One headless Chromium for all tests; they are skipped where there is none."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("needs Debian's chromium and chromium-driver (chromium, chromedriver in PATH)")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(driver)
+    browser = webdriver.Chrome(options=options, service=service)
+    browser.set_script_timeout(20)
+    yield browser
+    browser.quit()
+
+
+class Page:
+    """A page in the browser: what a reader sees of it, and does with it."""
+
+    def __init__(self, browser, path: Path):
+        self.browser = browser
+        browser.get(path.resolve().as_uri())
+        browser.execute_async_script(
+            """const done = arguments[0];
+            const look = () => document.documentElement.dataset.ready || window.pageErrors?.length
+              ? done() : setTimeout(look, 5);
+            look();"""
+        )
+
+    def run(self, script: str, *values):
+        return self.browser.execute_script(script, *values)
+
+    def settled(self) -> None:
+        """Wait for what an event has set going: reading a run's columns, and drawing."""
+        self.browser.execute_async_script(
+            "columnsOf(state.run).then(() => setTimeout(arguments[0], 0))"
+        )
+
+    def texts(self, css: str) -> list[str]:
+        return self.run(
+            "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)", css
+        )
+
+    def text(self, css: str) -> str:
+        (text,) = self.texts(css)
+        return text
+
+    def choose(self, css: str, value: str | None = None) -> None:
+        """Click an element, or set a field to a value as a user would."""
+        from selenium.webdriver.common.by import By
+        from selenium.webdriver.support.select import Select
+
+        element = self.browser.find_element(By.CSS_SELECTOR, css)
+        if value is None:
+            self.run("arguments[0].click()", element)
+        elif element.tag_name == "select":
+            Select(element).select_by_value(value)
+        else:
+            element.clear()
+            element.send_keys(value)
+        self.settled()
+
+    def press(self, *keys: str, on: str = "body") -> None:
+        """Keys, by their name in selenium (ARROW_LEFT) or as they are (j)."""
+        from selenium.webdriver.common.by import By
+        from selenium.webdriver.common.keys import Keys
+
+        for key in keys:
+            target = (
+                self.browser.find_element(By.CSS_SELECTOR, on)
+                if on != "active"
+                else self.browser.switch_to.active_element
+            )
+            target.send_keys(getattr(Keys, key, key))
+            self.settled()
+
+    def darkness(self, css: str = ".word") -> np.ndarray:
+        """255 minus the mean of the background's red, green and blue, of each element."""
+        colours = self.run(
+            "return [...document.querySelectorAll(arguments[0])].map("
+            "(e) => getComputedStyle(e).backgroundColor)",
+            css,
+        )
+        return np.array(
+            [255 - np.mean([int(n) for n in re.findall(r"\d+", c)[:3]]) for c in colours]
+        )
+
+    def listed(self) -> list[int]:
+        """The positions of the sentences in the list, as it stands."""
+        return [
+            int(re.match(r"#(\d+)", text)[1]) - 1
+            for text in self.texts("#list .facts span:first-child")
+        ]
+
+    @property
+    def iteration(self) -> int:
+        return int(self.text("#iteration").removeprefix("Iteration ").replace(",", ""))
+
+    @property
+    def sentence(self) -> int:
+        return int(re.match(r"Sentence (\d+)", self.text("#sentence-title"))[1]) - 1
+
+
+@contextlib.contextmanager
+def opened(browser, path: Path) -> Iterator[Page]:
+    """The page, whose scripts are to end without an error."""
+    browser.get_log("browser")
+    page = Page(browser, path)
+    yield page
+    assert page.run("return window.pageErrors") == []
+    assert browser.get_log("browser") == []
+    assert page.run("return window.harm") is None
+
+
+def go_to(page: Page, iteration: int) -> None:
+    page.press("HOME", *["ARROW_RIGHT"] * ITERATIONS.index(iteration), on="#slider")
+    assert page.iteration == iteration
+
+
+class TestClassificationInBrowser:
+    @pytest.fixture
+    def path(self, outputs, dump, capsys) -> Path:
+        path = outputs / "in_browser.html"
+        if not path.exists():
+            flags = ("--outputs_dir", outputs, "--out_file", path)
+            assert classification(*flags, capsys=capsys)[0] == 0
+        return path
+
+    @pytest.fixture
+    def page(self, browser, path):
+        with opened(browser, path) as page:
+            yield page
+
+    @staticmethod
+    def row(dump, column: str, name: str, iteration: int, sentence: int) -> np.ndarray:
+        a, b = dump["sentences"]["offsets"][sentence : sentence + 2]
+        return dump[column][name, iteration][a:b]
+
+    def test_words_are_text(self, page, dump):
+        columns = dump["sentences"]
+        seen = set()
+        for _ in range(40):
+            tokens = columns["tokens"][slice(*columns["offsets"][page.sentence :][:2])]
+            words = [dump["vocab"][token] for token in tokens]
+            assert page.texts(".word") == words
+            assert page.texts("#values tbody th") == words
+            seen |= set(words)
+            if page.sentence == 39:
+                break
+            page.press("j")
+        assert page.sentence == 39 and set(WORDS) <= seen
+        assert page.run("return document.querySelectorAll('main script, main b.bold').length") == 0
+        assert page.run("return document.querySelectorAll('#view *').length") == len(words) + 1
+
+    @pytest.mark.parametrize("scale", ["training", "iteration"])
+    def test_the_slider_moves_the_shading(self, page, dump, scale):
+        page.choose(f"#scale [value={scale}]")
+        shades = []
+        for iteration in ITERATIONS:
+            go_to(page, iteration)
+            alpha = self.row(dump, "alpha", "Normal_A", iteration, 0)
+            darkness = page.darkness()
+            assert darkness.argmax() == alpha.argmax()
+            order = alpha.argsort()
+            assert (np.diff(darkness[order]) >= -2).all()  # two steps of a colour
+            shades.append(tuple(darkness))
+            accuracy = dump["metas"]["Normal_A", iteration, "test_acc"]
+            assert page.text("#performance") == f"accuracy {accuracy:.3f}"
+        assert len(set(shades)) == len(ITERATIONS)
+        if scale == "iteration":  # the darkest is the scale's end in each
+            assert np.ptp([max(shade) for shade in shades]) == 0
+
+    def test_signed_columns_are_blue_for_the_label_and_orange_against_it(self, page, dump):
+        go_to(page, 400)
+        turn = 2 * dump["sentences"]["target"][0] - 1
+        for column, sign in (("beta", turn), ("grad", 1)):
+            page.choose(f"#column [value={column}]")
+            values = sign * self.row(dump, column, "Normal_A", 400, 0)
+            colours = page.run(
+                "return [...document.querySelectorAll('.word')].map("
+                "(e) => getComputedStyle(e).backgroundColor.match(/[0-9]+/g).map(Number))"
+            )
+            strong = np.abs(values) > 0.05 * np.abs(values).max()
+            for value, (red, _, blue) in zip(values[strong], np.array(colours)[strong]):
+                assert (value > 0) == (blue > red)
+        assert page.text("#low").startswith("against") and page.text("#high").endswith("gold label")
+
+    def test_values_in_the_tooltip_and_the_table(self, page, dump):
+        from selenium.webdriver import ActionChains
+        from selenium.webdriver.common.by import By
+
+        go_to(page, 50)
+        word = page.browser.find_elements(By.CSS_SELECTOR, ".word")[2]
+        ActionChains(page.browser).move_to_element(word).perform()
+        turn = 2 * dump["sentences"]["target"][0] - 1
+        expected = [
+            self.row(dump, "alpha", "Normal_A", 50, 0)[2],
+            turn * self.row(dump, "beta", "Normal_A", 50, 0)[2],
+            self.row(dump, "grad", "Normal_A", 50, 0)[2],
+        ]
+        for cells in ("#tip td:last-child", "#values tbody tr:nth-child(3) td"):
+            shown = [float(text.replace("−", "-")) for text in page.texts(cells)[: len(expected)]]
+            assert shown == pytest.approx(expected, rel=0.05, abs=1e-4)
+        assert len(page.texts("#tip tr")) == 4
+
+    def test_delta_only_where_it_was_computed(self, page):
+        page.choose("#column [value=grad]")
+        go_to(page, 10)
+        assert "Δ was not computed" in page.text("#about")
+        assert set(page.darkness(".word")) == {255}  # transparent
+        go_to(page, 50)
+        assert "not computed" not in page.text("#about")
+        page.choose("#run", "1")
+        assert page.run("return document.querySelector('#column [value=grad]').disabled")
+        assert page.run("return state.column") == "alpha"
+
+    def test_the_run_is_chosen(self, page, dump):
+        go_to(page, 400)
+        page.choose("#run", "1")
+        assert page.darkness().argmax() == self.row(dump, "alpha", "normal_b", 400, 0).argmax()
+        accuracy = dump["metas"]["normal_b", 400, "test_acc"]
+        assert page.text("#performance") == f"accuracy {accuracy:.3f}"
+        page.choose("#run", "2")
+        assert len(set(page.darkness())) == 1  # uniform attention
+        assert page.texts("#figures figure h2")[0].startswith("A(α̂, βᵘᶠ)")
+
+    def test_filters(self, page, dump):
+        columns, vocab = dump["sentences"], dump["vocab"]
+        texts = [
+            " ".join(vocab[token] for token in columns["tokens"][a + 1 : b - 1])
+            for a, b in pairwise(columns["offsets"][:41])
+        ]
+        assert page.listed() == list(range(40))
+        page.choose("#search", "WORD1")
+        expected = [i for i, text in enumerate(texts) if "word1" in text]
+        assert page.listed() == expected and 0 < len(expected) < 40
+        assert page.text("#count") == f"{len(expected)} of 40 sentences"
+        page.choose("#gold-label", "1")
+        expected = [i for i in expected if columns["target"][i] == 1]
+        assert page.listed() == expected
+        page.choose("#search", "no such text")
+        assert page.listed() == []
+        page.run("arguments[0].value = ''", page.browser.find_element("id", "search"))
+        page.choose("#gold-label", "")
+        for wanted, iteration in (("0", 0), ("1", 0), ("1", 400)):
+            page.choose("#right-wrong", wanted)
+            go_to(page, iteration)
+            expected = []
+            for i in range(40):
+                alpha, beta = (
+                    self.row(dump, c, "Normal_A", iteration, i) for c in ("alpha", "beta")
+                )
+                right = (np.dot(alpha.astype(float), beta) > 0) == (columns["target"][i] == 1)
+                if right == (wanted == "1"):
+                    expected.append(i)
+            assert page.listed() == expected and 0 < len(expected) < 40
+
+    def test_sorting(self, page, dump):
+        lengths = np.diff(dump["sentences"]["offsets"][:41])
+        page.choose("#sort", "long")
+        assert page.listed() == sorted(range(40), key=lambda i: -lengths[i])
+        page.choose("#sort", "short")
+        assert page.listed() == sorted(range(40), key=lambda i: lengths[i])
+        page.choose("#metric [value='1']")
+        for iteration in (0, 50):
+            go_to(page, iteration)
+            tau = []
+            for i in range(40):
+                alpha = self.row(dump, "alpha", "Normal_A", iteration, i)
+                beta = self.row(dump, "beta", "Uniform", iteration, i)
+                turn = 2 * dump["sentences"]["target"][i] - 1
+                tau.append(plain_agreement("kendall tau", alpha, beta * turn))
+            page.choose("#sort", "uniform-low")
+            found = [tau[i] for i in page.listed()]
+            assert sorted(page.listed()) == list(range(40))
+            assert (np.diff(found) >= -0.001).all()  # they are in thousandths
+            shown = page.texts("#list .facts span:last-child")
+            assert [float(t.replace("−", "-")) for t in shown] == pytest.approx(found, abs=0.006)
+            page.choose("#sort", "uniform-high")
+            assert (np.diff([tau[i] for i in page.listed()]) <= 0.001).all()
+        page.choose("#sort", "position")
+        assert page.listed() == list(range(40))
+
+    def test_curves_and_their_marker(self, page, dump):
+        marker = "#chart-gold svg .now"
+        places = []
+        for iteration in ITERATIONS:
+            go_to(page, iteration)
+            places.append(
+                float(page.run(f"return document.querySelector('{marker}').getAttribute('x1')"))
+            )
+            all_now = page.texts("#chart-gold .chart-values b")[0]
+            means = page.run("return metrics[0].means.gold[0]")
+            assert float(all_now) == pytest.approx(means[ITERATIONS.index(iteration)], abs=0.006)
+        assert np.allclose(np.diff(places), np.diff(places)[0], atol=0.01) and places[0] < places[1]
+        dots = page.run("return document.querySelectorAll('#chart-uniform .dot').length")
+        assert dots == len(ITERATIONS)
+        # a click on a chart goes to its checkpoint
+        from selenium.webdriver import ActionChains
+
+        chart = page.browser.find_element("css selector", "#chart-performance svg")
+        ActionChains(page.browser).move_to_element(chart).move_by_offset(
+            -chart.size["width"] // 2 + 34, 0
+        ).click().perform()
+        page.settled()
+        assert page.iteration == ITERATIONS[0]
+
+    def test_keys(self, page):
+        start = ITERATIONS.index(page.iteration)
+        page.press(*["ARROW_LEFT"] * 5)
+        assert page.iteration == ITERATIONS[0]
+        page.press("ARROW_RIGHT", "ARROW_RIGHT")
+        assert page.iteration == ITERATIONS[2] and 0 <= start < 4
+        page.press("ARROW_LEFT", on="#slider")
+        assert page.iteration == ITERATIONS[1]
+        for keys, sentence in ((["j", "j"], 2), (["k"], 1), (["ARROW_DOWN"], 2), (["ARROW_UP"], 1)):
+            page.press(*keys)
+            assert page.sentence == sentence
+        page.press("ARROW_DOWN", on="#list")
+        assert page.sentence == 2 and page.iteration == ITERATIONS[1]
+        selected = page.run("return document.querySelector('#list [aria-selected=true]').id")
+        assert selected == page.run(
+            "return document.querySelector('#list').getAttribute('aria-activedescendant')"
+        )
+        page.press("/")
+        page.press("j", on="active")  # is text here
+        assert page.sentence == 2
+        assert page.run("return document.querySelector('#search').value") == "j"
+        page.press("ESCAPE", on="active")
+        # from word to word
+        page.press("ARROW_RIGHT", "ARROW_RIGHT", on="#view")
+        assert page.iteration == ITERATIONS[1]
+        words = page.texts(".word")
+        assert page.text(".word.cursor") == words[1]
+        assert page.text("#spoken").startswith(f"{words[1]}: α ")
+
+    def test_all_controls_are_reached_by_tab_with_visible_focus(self, page):
+        reached = set()
+        for _ in range(30):
+            page.press("TAB", on="active")
+            name, visible = page.run(
+                """const e = document.activeElement;
+                const shown = e.closest(".choices") ?? e;
+                return [e.id || e.name || e.tagName, getComputedStyle(shown).outlineStyle];"""
+            )
+            if name == "BODY":
+                break
+            assert visible != "none", name
+            reached.add(name)
+        wanted = {"search", "gold-label", "right-wrong", "sort", "list", "run", "column", "scale"}
+        wanted |= {"play", "slider", "next", "view", "metric", "values"}
+        assert wanted <= reached
+        unnamed = page.run(
+            """const all = [...document.querySelectorAll("input, select, button, [tabindex]")];
+            return all.filter((e) =>
+              !e.labels?.length && !e.getAttribute("aria-label") && !e.textContent).length"""
+        )
+        assert unnamed == 0
+
+    def test_play(self, page):
+        go_to(page, 0)
+        page.press("p")
+        page.browser.execute_async_script(
+            """const done = arguments[0];
+            const ended = () => state.step === iterations.length - 1 && !timer;
+            const look = () => ended() ? done() : setTimeout(look, 20);
+            look();"""
+        )
+        assert page.iteration == ITERATIONS[-1] and page.text("#play") == "Play"
+
+    def test_dark_scheme_and_narrow_window(self, page):
+        def emulate(command, **values):
+            page.browser.execute_cdp_cmd(f"Emulation.{command}", values)
+            page.browser.execute_async_script(  # the page hears of it with the next frame
+                "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
+            )
+            page.settled()
+
+        light = page.darkness()
+        feature = {"name": "prefers-color-scheme"}
+        emulate("setEmulatedMedia", features=[feature | {"value": "dark"}])
+        dark = page.darkness()
+        assert (light.argmax(), light.max()) != (dark.argmax(), dark.max())
+        assert dark.argmin() == light.argmax()  # what stands out is light on dark
+        emulate("setEmulatedMedia", features=[feature | {"value": "light"}])
+        assert (page.darkness() == light).all()
+        emulate(
+            "setDeviceMetricsOverride", width=360, height=700, deviceScaleFactor=1, mobile=False
+        )
+        wide = page.run("return document.documentElement.scrollWidth")
+        emulate("clearDeviceMetricsOverride")
+        assert wide <= 360
+
+
+class TestTranslationInBrowser:
+    @pytest.fixture
+    def page(self, browser, pairs_dump, tmp_path, capsys):
+        assert translation("--outputs_dir", tmp_path, capsys=capsys)[0] == 0
+        with opened(browser, tmp_path / "toy_explorer.html") as page:
+            yield page
+
+    @staticmethod
+    def map_of(dump, column, name, iteration, sentence) -> np.ndarray:
+        n_source, n_target = (
+            np.diff(dump["sentences"][f"{side}_offsets"]) for side in ("source", "target")
+        )
+        starts = offsets_of(n_source * (n_target - 1))
+        values = dump[column][name, iteration][starts[sentence] : starts[sentence + 1]]
+        return values.reshape(n_target[sentence] - 1, n_source[sentence])
+
+    def test_map(self, page, pairs_dump):
+        for sentence in range(12):
+            assert page.sentence == sentence
+            data = page.run(
+                "return [sentences[state.sentence].source, sentences[state.sentence].target]"
+            )
+            heads = [page.texts("#view thead th div"), page.texts("#view tbody th")]
+            assert heads == data
+            for iteration in (0, 400):
+                go_to(page, iteration)
+                expected = self.map_of(pairs_dump, "alpha", "Normal_A", iteration, sentence)
+                darkness = page.darkness("#view td").reshape(expected.shape)
+                assert darkness.argmax() == expected.argmax()
+                assert np.corrcoef(darkness.ravel(), expected.ravel())[0, 1] > 0.9
+            page.press("j")
+        assert page.text("#performance").count("BLEU") == 1
+
+    def test_shading_of_each_row(self, page, pairs_dump):
+        page.choose("#column [value=beta]")
+        page.choose("#scale [value=iteration]")
+        go_to(page, 50)
+        beta = self.map_of(pairs_dump, "beta", "Normal_A", 50, 0)
+        darkness = page.darkness("#view td").reshape(beta.shape)
+        assert (darkness.argmax(axis=1) == beta.argmax(axis=1)).all()
+        assert (darkness.argmin(axis=1) == beta.argmin(axis=1)).all()
+        assert np.ptp(darkness.max(axis=1)) == np.ptp(darkness.min(axis=1)) == 0
+
+    def test_keys_in_the_map(self, page, pairs_dump):
+        go_to(page, 50)
+        page.press("ARROW_RIGHT", "ARROW_RIGHT", "ARROW_DOWN", on="#view")
+        place = page.run("return document.querySelector('td.cursor').place")
+        assert place == {"row": 1, "token": 1}
+        alpha = self.map_of(pairs_dump, "alpha", "Normal_A", 50, 0)[1, 1]
+        shown = float(page.texts("#tip td:last-child")[0].replace("−", "-"))
+        assert shown == pytest.approx(alpha, rel=0.05)
+        assert len(page.texts("#values tbody tr")) == len(page.texts("#view thead th div"))
+
+    def test_search_in_both_languages_and_no_labels(self, page):
+        texts = page.run("return sentences.map((s) => [s.text, s.translation])")
+        word = next(word for word in texts[3][1].split() if word.isalnum() or word in WORDS)
+        page.choose("#search", word)
+        expected = [i for i, pair in enumerate(texts) if word.lower() in " ".join(pair).lower()]
+        assert set(expected) <= set(page.listed())
+        hidden = page.run(
+            "return ['label-box', 'right-box'].map((i) => document.getElementById(i).offsetHeight)"
+        )
+        assert hidden == [0, 0]
+
+
+def share_of_a_core() -> float:
+    """How much of a core's time this process gets, when it asks for all of it."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    while time.process_time() < cpu + 0.2:
+        pass
+    return (time.process_time() - cpu) / (time.perf_counter() - wall)
+
+
+def test_200_sentences_22_checkpoints_7_runs(browser, tmp_path, capsys):
+    """Under 20 MB, and open in under two seconds, the best of three.
+
+    The page's own clock says so, except where other processes take the time: then the processor
+    time of the page's thread does.
+    """
+    runs = ["Normal_A", *(f"Normal_{letter}" for letter in "BCDEF"), "uniform"]
+    classification_outputs(
+        tmp_path, rows=200, lengths=(10, 120), runs=runs, iterations=list(range(22))
+    )
+    out = classification("--outputs_dir", tmp_path, capsys=capsys)[1]
+    assert "200 of 200 sentences, 7 runs, 22 iterations" in out
+    path = tmp_path / "toy_explorer.html"
+    assert path.stat().st_size < 20_000_000
+    walls, threads = [], []
+    for _ in range(3):
+        browser.get("about:blank")
+        browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+        with opened(browser, path) as page:
+            metrics = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+            threads.append(next(m["value"] for m in metrics if m["name"] == "TaskDuration"))
+            walls.append(page.run("return performance.getEntriesByName('ready')[0].startTime"))
+            assert len(page.listed()) == 200
+        browser.execute_cdp_cmd("Performance.disable", {})
+    assert 0 < min(threads) < 2
+    if share_of_a_core() > 0.8:
+        assert min(walls) < 2000
