@@ -230,8 +230,9 @@ def _agreements(
     lengths = np.diff(offsets)
     chances = {"top 5% match": float(((lengths + 19) // 20 / lengths).mean()), "kendall tau": 0.0}
     found = {}
-    bar = cli.progress_bar(None, total=len(METRICS) * len(names), unit="run")
-    for metric, (match, _) in METRICS.items():
+    bar = cli.progress_bar(None, total=len(chances) * len(names), unit="run")
+    for metric, chance in chances.items():
+        match, _ = METRICS[metric]
         levels = [
             mean_agreement(match(gold_alpha, evidence.beta(runs.uniform, it), offsets))
             for it in iterations
@@ -256,7 +257,7 @@ def _agreements(
             values,
             {against: _numbers(mean) for against, mean in means.items()},
             level=float(np.nanmax(levels)) if not np.isnan(levels).all() else None,
-            chance=chances[metric],
+            chance=chance,
         )
     bar.close()
     return found
