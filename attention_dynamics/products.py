@@ -1,7 +1,7 @@
 """Matrix products by the fastest library at hand.
 
 PyTorch multiplies float32 on a CPU by MKL, which uses no more than half of an AMD processor.
-oneDNN uses all of it.
+oneDNN uses all of it: PyTorch has it for float32 in ``torch.ops.mkldnn`` alone.
 """
 
 from collections.abc import Callable
@@ -18,21 +18,17 @@ ONE_DNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_l
 NARROWEST = 64
 
 
-def multiplier(weight: Tensor) -> Callable[[Tensor], Tensor]:
-    """The function ``x -> x @ weight.T`` of ``x`` (rows, features), for one weight and many ``x``.
-
-    Without gradients. oneDNN wants its own layout here: worth the conversion of ``x`` where the
-    weight is converted once.
-    """
-    if weight.is_cuda or weight.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
-        return lambda x: x @ weight.T
-    prepared = weight.contiguous().to_mkldnn()
-    return lambda x: F.linear(x.contiguous().to_mkldnn(), prepared).to_dense()
+def by_onednn(weight: Tensor) -> bool:
+    on_cpu = weight.device.type == "cpu" and weight.dtype == torch.float32
+    return ONE_DNN and on_cpu and min(weight.shape) >= NARROWEST
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``F.linear`` of ``x`` (rows, features), without a gradient."""
-    if x.is_cuda or x.dtype != torch.float32 or not ONE_DNN or min(weight.shape) < NARROWEST:
+    """``F.linear`` of ``x`` (..., features) and ``weight`` (outputs, features).
+
+    Without a gradient: :func:`linear` has one.
+    """
+    if not by_onednn(weight):
         return F.linear(x, weight, bias)
     if not weight.T.is_contiguous():
         weight = weight.contiguous()  # of a slice oneDNN would take seconds
@@ -46,6 +42,29 @@ def product_of_columns(a: Tensor, b: Tensor) -> Tensor:
     return product(b.T, a.T).T
 
 
+def multiplier(weight: Tensor) -> Callable[[Tensor], Tensor]:
+    """The function ``x -> product(x, weight)``, for one weight and many ``x``.
+
+    The weight is put into oneDNN's own layout once, not each time.
+    """
+    if not by_onednn(weight):
+        return lambda x: x @ weight.T
+    prepared = weight.contiguous().to_mkldnn()
+    return lambda x: torch.ops.mkldnn._linear_pointwise(
+        x.contiguous(), prepared, None, "none", [], ""
+    )
+
+
+def gradients(
+    x: Tensor, weight: Tensor, by_output: Tensor, needed: tuple[bool, ...] = (True, True)
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients by ``x`` and ``weight``, from those by ``product(x, weight)``."""
+    by_x = product(by_output, weight.T) if needed[0] else None
+    flat, flat_x = by_output.flatten(0, -2), x.flatten(0, -2)
+    by_weight = product_of_columns(flat, flat_x) if needed[1] else None
+    return by_x, by_weight
+
+
 class _Linear(Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -54,18 +73,14 @@ class _Linear(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, by_output: Tensor):
         x, weight = ctx.saved_tensors
-        of_x, of_weight, of_bias = ctx.needs_input_grad
-        return (
-            product(grad, weight.T) if of_x else None,
-            product_of_columns(grad, x) if of_weight else None,
-            grad.sum(dim=0) if of_bias else None,
-        )
+        by_bias = by_output.flatten(0, -2).sum(dim=0) if ctx.needs_input_grad[2] else None
+        return *gradients(x, weight, by_output, ctx.needs_input_grad), by_bias
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``F.linear`` of ``x`` (..., features), with a gradient, which has none itself."""
     if x.is_cuda:
         return F.linear(x, weight, bias)
-    return _Linear.apply(x.flatten(0, -2), weight, bias).unflatten(0, x.shape[:-1])
+    return _Linear.apply(x, weight, bias)

@@ -10,7 +10,7 @@ from conftest import load_script
 from torch import nn
 
 from attention_dynamics.cli import InputError
-from attention_dynamics.products import multiplier
+from attention_dynamics.products import linear, multiplier, product
 from attention_dynamics.ragged import Ragged
 
 data = load_script("translation", "data")
@@ -277,6 +277,77 @@ def test_multiplier(dtype, shape):
     assert torch.allclose(multiplier(weight)(x), x @ weight.T, atol=1e-5)
     across = torch.randn(features, outputs, dtype=dtype)
     assert torch.allclose(multiplier(across.T)(x), x @ across, atol=1e-5)
+    assert torch.allclose(product(x, across.T), x @ across, atol=1e-5)
+    assert torch.allclose(product(x[None], weight), (x @ weight.T)[None], atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 2, 5), (17, 64, 33)])
+def test_linear_has_the_gradients_of_a_linear_layer(dtype, shape):
+    rows, features, outputs = shape
+    torch.manual_seed(0)
+    weight = torch.randn(outputs, features, dtype=dtype, requires_grad=True)
+    for x in (torch.randn(rows, features, dtype=dtype), torch.randn(2, rows, features).to(dtype)):
+        x.requires_grad_()
+        expected, found = nn.functional.linear(x, weight), linear(x, weight)
+        assert torch.allclose(found, expected, atol=1e-5)
+        by_output = torch.randn_like(expected)
+        wanted = torch.autograd.grad(expected, [x, weight], by_output)
+        for ours, plain_one in zip(torch.autograd.grad(found, [x, weight], by_output), wanted):
+            assert torch.allclose(ours, plain_one, atol=1e-4)
+
+
+def test_losses_and_their_gradients_are_those_of_the_logits():
+    """Of one target token more than of another, so that each has a gradient of its own."""
+    for case, uniform in CASES:
+        translator, batch = make(uniform), data.to_tensors(random_pairs(case))
+        predicted = model.without_first(*batch[2:])
+        expected = model.nll(translator(*batch).logits, predicted)
+        found = translator.losses(*batch)
+        assert torch.allclose(found, expected, atol=1e-12)
+        scale = torch.rand(len(predicted), dtype=torch.float64)
+        parameters = list(translator.parameters())
+        gradients = [
+            torch.autograd.grad((scale * losses).sum(), parameters, allow_unused=uniform)
+            for losses in (found, expected)
+        ]
+        for name, ours, plain_one in zip(dict(translator.named_parameters()), *gradients):
+            if uniform and name == "query.weight":  # uniform attention has no use for it
+                ours, plain_one = (g if g is None else g.abs().sum() for g in (ours, plain_one))
+                assert not ours and not plain_one
+            else:
+                assert torch.allclose(ours, plain_one, atol=1e-12), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_log_probs_of_very_unlike_logits(dtype):
+    """Where a probability is 0 in floating point, its log still is a number; ties are halves."""
+    torch.manual_seed(0)
+    logits = torch.randn(7, 50, dtype=dtype) * torch.logspace(-3, 4, 7, dtype=dtype)[:, None]
+    logits = torch.cat([logits, torch.zeros(1, 50, dtype=dtype), 1e4 + logits[:1]])
+    predicted = torch.randint(50, (len(logits),))
+    expected = logits.double().log_softmax(dim=1)
+    assert expected.min() < -1000
+    found = model.log_probs_in_place(logits, predicted)
+    expected_found = expected.gather(1, predicted[:, None])[:, 0]
+    rtol = 1e-6 if dtype == torch.float32 else 1e-14
+    assert torch.allclose(found.double(), expected_found, rtol=rtol, atol=10 * rtol)
+    assert torch.allclose(logits.double(), expected.exp(), atol=1e-6)  # in place
+
+
+def test_dropout_keeps_the_mean():
+    torch.manual_seed(0)
+    x = torch.full((1000, 200), 3.0, requires_grad=True)
+    for p in (0.1, 0.5):
+        found = model.dropout(x, p, True)
+        values = found.unique()
+        assert len(values) == 2 and values[0] == 0
+        assert values[1].item() == pytest.approx(3 / (1 - p))
+        assert (found == 0).float().mean().item() == pytest.approx(p, abs=0.01)
+        (gradient,) = torch.autograd.grad(found.sum(), x)
+        assert torch.allclose(gradient * 3, found)
+    assert torch.equal(model.dropout(x, 0.5, False), x)
+    assert torch.equal(model.dropout(x, 0.0, True), x)
 
 
 def test_shipped_configs():

@@ -403,8 +403,9 @@ class TestGoingOn:
             flags = dump_flags(workplace, grad_bsize=size, outputs_dir=workplace / str(size))
             assert call("eval_dump.py", *flags, capsys=capsys)[0] == 0
             found.append(load(workplace / str(size) / "toy_logs.pkl")["grad"]["Normal_A", 100])
-        # float32 sums in another order, carried back through every step of the LSTMs
-        np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-4)
+        # float32 sums in another order: a few roundings of the largest values
+        one, many = found
+        assert np.abs(one - many).max() < 1e-5 * np.abs(one).max()
 
     def test_runs_side_by_side_train_one_vocabulary(self, experiment, tmp_path):
         shutil.copytree(experiment / "data", tmp_path / "data")

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attention_dynamics.products import multiplier
+from attention_dynamics.products import gradients, linear, multiplier, product
 from attention_dynamics.recurrent import bilstm
 from attention_dynamics.runs import load_model_config
 
 from data import Pairs, batches_of_like_length, to_tensors
 
-EVAL_TOKENS = 2048  # tokens in a batch of validation: the logits then take 64 MB
+EVAL_TOKENS = 1024  # tokens in a batch of validation: the logits then take 32 MB
 PAIRS_AT_ONCE = 256  # pairs whose logits are made at a time: they then stay in the cache
 
 
@@ -80,15 +80,36 @@ class Translator(nn.Module):
         logits = self.predict(tokens_of(decoded, mask), tokens_of(context, mask))
         return Output(alpha[mask[:, :, None] & encoded.mask[:, None, :]], logits)
 
+    def losses(
+        self, source: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor
+    ) -> Tensor:
+        """Negative log-likelihood of each predicted token (tokens,); arguments as in forward.
+
+        For training: the logits and their gradient share one piece of memory.
+        """
+        inputs, lengths = without_last(target, target_lengths)
+        # one look-up: the gradient by the embedding, as large as the vocabulary, is made once
+        source, inputs = self.embedding(torch.cat([source, inputs])).split(
+            [len(source), len(inputs)]
+        )
+        encoded = self.encode(source, source_lengths)
+        decoded, _ = self.decoder(padded(inputs, lengths).transpose(0, 1), encoded.state)
+        decoded = decoded.transpose(0, 1)
+        context = self.attend(decoded, encoded) @ encoded.values
+        mask = token_mask(lengths, source.device)
+        combined = self.combined(tokens_of(decoded, mask), tokens_of(context, mask))
+        predicted = without_first(target, target_lengths)
+        return TokenLosses.apply(combined, self.output.weight, predicted)
+
     def encode(self, embedded: Tensor, lengths: Tensor) -> Encoded:
         """From embeddings (total, hidden) of the source tokens."""
         hidden, finals = embedded, []
         for layer, lstm in enumerate(self.encoder):
             if layer > 0:
-                hidden = F.dropout(hidden, self.dropout, self.training)
+                hidden = dropout(hidden, self.dropout, self.training)
             hidden, (h, c) = bilstm(lstm, hidden, lengths)
             finals.append((h.mean(dim=0), c.mean(dim=0)))  # (batch, hidden)
-        keys, values = hidden @ self.query.weight, self.context(hidden)
+        keys, values = linear(hidden, self.query.weight.T), linear(hidden, self.context.weight)
         mask = token_mask(lengths, embedded.device)
         h, c = zip(*finals)
         return Encoded(
@@ -112,7 +133,55 @@ class Translator(nn.Module):
 
     def predict(self, decoded: Tensor, context: Tensor) -> Tensor:
         """Logits (..., vocabulary) of decoder states and contexts (..., hidden)."""
-        return self.output(F.relu(self.combine(torch.cat([decoded, context], dim=-1))))
+        return linear(self.combined(decoded, context), self.output.weight)
+
+    def combined(self, decoded: Tensor, context: Tensor) -> Tensor:
+        """o_t (..., hidden) of decoder states and contexts (..., hidden)."""
+        return F.relu(linear(torch.cat([decoded, context], dim=-1), self.combine.weight))
+
+
+class TokenLosses(torch.autograd.Function):
+    """-log softmax(W_o o_t) at the target tokens.
+
+    The logits, far larger than all else in a training step, become probabilities and then their
+    own gradient in place: memory that is new costs as much time as the product that fills it.
+    """
+
+    @staticmethod
+    def forward(ctx, combined: Tensor, weight: Tensor, predicted: Tensor) -> Tensor:
+        """o_t (tokens, hidden), W_o (vocabulary, hidden), target tokens (tokens,) -> (tokens,)."""
+        logits = product(combined, weight)
+        log_probs = log_probs_in_place(logits, predicted)
+        ctx.save_for_backward(combined, weight, predicted, logits)
+        return -log_probs
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, by_losses: Tensor) -> tuple[Tensor | None, ...]:
+        combined, weight, predicted, probs = ctx.saved_tensors
+        by_logits = probs.mul_(by_losses[:, None])
+        by_logits[torch.arange(len(predicted)), predicted] -= by_losses
+        return *gradients(combined, weight, by_logits), None
+
+
+def log_probs_in_place(logits: Tensor, predicted: Tensor) -> Tensor:
+    """log softmax at the tokens ``predicted`` (tokens,); ``logits`` (tokens, vocabulary) become
+    their softmax.
+
+    It is the logit less log(sum(exp(logits))), which is the largest logit less the log of the
+    largest probability. Exact where the token's own probability underflows.
+    """
+    chosen = logits.gather(1, predicted[:, None])[:, 0]
+    largest = logits.amax(dim=1)
+    torch.softmax(logits, dim=1, out=logits)
+    return chosen - largest + logits.amax(dim=1).log()
+
+
+def dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """:func:`torch.nn.functional.dropout`, which draws five times as slowly on a CPU."""
+    if not training or x.is_cuda:
+        return F.dropout(x, p, training)
+    return x * ((torch.rand_like(x) >= p) / (1 - p))
 
 
 def token_mask(lengths: Tensor, device: torch.device) -> Tensor:
@@ -185,7 +254,7 @@ def token_evidence(
         at = slice(start, start + PAIRS_AT_ONCE)
         i = sentence[at]
         combined = F.relu(from_decoded[i, step[at]] + from_values[i, token[at]])
-        beta[at] = -nll(output(combined), predicted[at])
+        beta[at] = log_probs_in_place(output(combined), predicted[at])
     return Output(alpha[pair_mask], logits), beta
 
 

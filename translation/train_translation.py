@@ -19,7 +19,7 @@ from attention_dynamics.ragged import training_rows
 
 from data import ALIASES, DATASETS, Dataset, add_vocab_size, load_dataset, to_tensors
 from decoding import bleu
-from model import build, load_config, nll, validate, without_first
+from model import build, load_config, validate
 
 
 def parse_args():
@@ -97,11 +97,7 @@ def main():
         if (step in saves and step not in progress.saved) or (step in epoch_ends and not validated):
             save(step)
         rows = training_rows(len(dataset.train), config["b_size"], args.seed, step)
-        source, source_lengths, target, target_lengths = to_tensors(
-            dataset.train.take(rows), device
-        )
-        logits = model(source, source_lengths, target, target_lengths).logits
-        loss = nll(logits, without_first(target, target_lengths)).mean()
+        loss = model.losses(*to_tensors(dataset.train.take(rows), device)).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
