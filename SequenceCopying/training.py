@@ -272,7 +272,6 @@ class Way(NamedTuple):
 
     device: torch.device
     batched: bool
-    jobs: int
     pool: Executor | None  # the processes; None: in this one
 
 
@@ -301,16 +300,22 @@ def way_of_training(device: str | None, way: str, jobs: int | None, models: int)
     if jobs is None:
         jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         jobs = jobs if found.type == "cpu" else 1
-    jobs = 1 if batched else min(jobs, models)
-    if jobs <= 1:
-        yield Way(found, batched, 1, None)
+    jobs = 1 if batched else jobs
+    # not by how many models are left: an interrupted run then sums as one that was not
+    all_threads = torch.get_num_threads()
+    threads = max(1, all_threads // jobs)
+    if min(jobs, models) == 1:
+        torch.set_num_threads(threads)
+        try:
+            yield Way(found, batched, None)
+        finally:
+            torch.set_num_threads(all_threads)
         return
-    threads = max(1, torch.get_num_threads() // jobs)
     # a forked process could inherit a lock that another thread holds
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, _begin_process, (threads,))
+    pool = ProcessPoolExecutor(min(jobs, models), context, _begin_process, (threads,))
     try:
-        yield Way(found, False, jobs, pool)
+        yield Way(found, False, pool)
     except BrokenProcessPool:
         raise InputError("a process was killed (memory?): try fewer --jobs") from None
     except BaseException:
@@ -364,6 +369,7 @@ def train_all(
             part = storage.load_pickle(path, f"delete {folder} to train again")
             check_part(part, path, context, PART_TYPES)
             histories[name] = part["history"]
+            (folder / f"{name}.pt").unlink(missing_ok=True)  # a run was killed between the two
     todo = {name: task for name, task in tasks.items() if name not in histories}
     try:
         folder.mkdir(parents=True, exist_ok=True)

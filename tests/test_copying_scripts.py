@@ -2,11 +2,13 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -71,28 +73,30 @@ def load(path: Path):
     return pickle.loads(path.read_bytes())
 
 
-def interrupted(script: str, flags: list[str], saves: int) -> None:
-    """Run a script that gets a Ctrl-C after it has written so many files."""
-    code = f"""
-import runpy, sys
-sys.path.insert(0, {str(FOLDER)!r})
-import training
-from attention_dynamics import storage
-training.SAVE_AFTER = -1
-written = []
-replace = storage.os.replace
-def count(*paths):
-    replace(*paths)
-    written.append(paths)
-    if len(written) == {saves}:
-        raise KeyboardInterrupt
-storage.os.replace = count
-sys.argv = [{str(FOLDER / script)!r}, *sys.argv[1:]]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-    end = subprocess.run([sys.executable, "-c", code, *flags], capture_output=True, text=True)
-    assert end.returncode == 130, end.stderr
-    assert "goes on from the last save" in end.stderr
+@pytest.fixture
+def interrupted(monkeypatch, capsys):
+    """A function that runs a script, with a Ctrl-C after it has written so many files.
+
+    Its clock is fast: unfinished models are saved at every evaluation.
+    """
+
+    def run(script: str, flags: list[str], saves: int) -> None:
+        ticks, written, replace = count(step=1000.0), [], os.replace
+
+        def interrupting(*paths):
+            replace(*paths)
+            written.append(paths)
+            if len(written) == saves:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "monotonic", lambda: next(ticks))
+            patch.setattr(os, "replace", interrupting)
+            status, _, err = call(script, *flags, capsys=capsys)
+        assert status == 130, err
+        assert "goes on from the last save" in err
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -181,27 +185,31 @@ class TestSeq2seq:
         assert files_in(whole_seq2seq) == before
 
     @pytest.mark.parametrize("saves", [1, 2, 4, 6])
-    def test_an_interrupted_run_ends_with_the_same_bytes(self, whole_seq2seq, tmp_path, saves):
+    def test_an_interrupted_run_ends_with_the_same_bytes(
+        self, whole_seq2seq, tmp_path, capsys, interrupted, saves
+    ):
         """Within a seed (1, 2), at the end of one (4), within the second (6)."""
         flags = seq2seq_flags(tmp_path, exp_name="a")
         interrupted("seq2seq.py", flags, saves)
-        (parts,) = tmp_path.iterdir()
-        assert len(list(parts.glob("*.pt"))) + len(list(parts.glob("*.pkl"))) >= 1
-        status = subprocess.run([sys.executable, FOLDER / "seq2seq.py", *flags]).returncode
-        assert status == 0
-        assert (tmp_path / "a.pkl").read_bytes() == (whole_seq2seq / "a.pkl").read_bytes()
-        assert not parts.exists()
+        assert {path.name for path in (tmp_path / "a.parts").iterdir()} == {
+            1: {"seed0.pt"},
+            2: {"seed0.pt"},
+            4: {"seed0.pkl", "seed0.pt"},
+            6: {"seed0.pkl", "seed1.pt"},
+        }[saves]
+        status, _, err = call("seq2seq.py", *flags, capsys=capsys)
+        assert status == 0, err
+        assert files_in(tmp_path) == {"a.pkl": (whole_seq2seq / "a.pkl").read_bytes()}
 
-    def test_more_seeds_and_more_jobs(self, whole_seq2seq, tmp_path):
-        """Two processes side by side; then a third seed is added."""
+    def test_more_seeds_and_more_jobs(self, whole_seq2seq, tmp_path, capsys):
+        """A third seed is added; all three, by two processes side by side."""
+        shutil.copy(whole_seq2seq / "a.pkl", tmp_path)
+        flags = seq2seq_flags(tmp_path, exp_name="a", seeds=3)
+        assert call("seq2seq.py", *flags, capsys=capsys)[0] == 0
+        flags = seq2seq_flags(tmp_path, exp_name="b", seeds=3, jobs=2)
+        command = [sys.executable, FOLDER / "seq2seq.py", *flags]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        for seeds, name in ((2, "a"), (3, "a"), (3, "b")):
-            flags = seq2seq_flags(tmp_path, exp_name=name, seeds=seeds, jobs=2)
-            command = [sys.executable, FOLDER / "seq2seq.py", *flags]
-            subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-            if seeds == 2:
-                whole = (whole_seq2seq / "a.pkl").read_bytes()
-                assert (tmp_path / "a.pkl").read_bytes() == whole
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         assert (tmp_path / "a.pkl").read_bytes() == (tmp_path / "b.pkl").read_bytes()
 
     def test_processes_end_with_their_parent(self, tmp_path):
@@ -287,7 +295,7 @@ class TestSeq2seqBadInput:
         assert_one_line(call("seq2seq.py", *flags, capsys=capsys), "bi: False, now True")
         assert files_in(whole_seq2seq) == before
 
-    def test_an_unfinished_run_of_other_settings(self, tmp_path, capsys):
+    def test_an_unfinished_run_of_other_settings(self, tmp_path, capsys, interrupted):
         interrupted("seq2seq.py", seq2seq_flags(tmp_path, exp_name="a"), 4)
         before = files_in(tmp_path)
         flags = seq2seq_flags(tmp_path, exp_name="a", hidden_dim=8)
@@ -357,8 +365,8 @@ class TestMultihead:
             elif all(max(curve) <= 0.41 and curve[-1] < 0.41 for curve in curves):
                 fates["bad"].append(head)
         output = (whole_multihead / "output.txt").read_text()
-        for fate, count in (("good", 2), ("bad", 3)):
-            assert f"{fate} heads: {' '.join(map(str, fates[fate][:count]))}\n" in output
+        for fate, wanted in (("good", 2), ("bad", 3)):
+            assert f"{fate} heads: {' '.join(map(str, fates[fate][:wanted]))}\n" in output
 
     def test_a_trial_stops_when_it_is_settled(self, whole_multihead):
         parts = whole_multihead / "logs" / "curves" / "heads"
@@ -390,14 +398,15 @@ class TestMultihead:
         assert files_in(whole_multihead) == before
 
     @pytest.mark.parametrize("saves", [1, 8, 60])
-    def test_an_interrupted_run_ends_with_the_same_bytes(self, whole_multihead, tmp_path, saves):
+    def test_an_interrupted_run_ends_with_the_same_bytes(
+        self, whole_multihead, tmp_path, capsys, interrupted, saves
+    ):
         interrupted("multihead.py", multihead_flags(tmp_path), saves)
         assert not (tmp_path / "curves.pkl").exists()
-        command = [sys.executable, FOLDER / "multihead.py", *multihead_flags(tmp_path)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        assert (tmp_path / "curves.pkl").read_bytes() == (
-            whole_multihead / "curves.pkl"
-        ).read_bytes()
+        status, _, err = call("multihead.py", *multihead_flags(tmp_path), capsys=capsys)
+        assert status == 0, err
+        whole = (whole_multihead / "curves.pkl").read_bytes()
+        assert (tmp_path / "curves.pkl").read_bytes() == whole
 
     def test_fewer_combinations_than_samples(self, tmp_path, capsys):
         flags = multihead_flags(tmp_path, bad_heads=2, good_heads=1, samples=4, random_heads=2)
