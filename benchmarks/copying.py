@@ -89,7 +89,7 @@ def jobs(quick: bool) -> measure.Result:
             return measure.seconds(lambda: found.update({name: train_all(*arguments)}))
 
     with way_of_training("cpu", "separate", 2, 2) as side_by_side:
-        one_by_one = Way(side_by_side.device, batched=False, jobs=1, pool=None)
+        one_by_one = Way(side_by_side.device, batched=False, pool=None)
         ways = {"ours": side_by_side, "plain": one_by_one}
         for name, way in ways.items():
             take(name, way, steps=1)
