@@ -57,9 +57,8 @@ class Copier(nn.Module):
         inputs = shifted(source, self.n_vocab)
         decoded, _ = recur(self.decoder, self.embedding(inputs), state, self.fused)
         multiply = linear if self.fused else F.linear
-        logits = multiply(decoded, self.query.weight) @ encoded.transpose(
-            1, 2
-        )  # (batch, length, source length)
+        queries = multiply(decoded, self.query.weight)
+        logits = queries @ encoded.transpose(1, 2)  # (batch, length, source length)
         alpha = (torch.zeros_like(logits) if self.uniform else logits).softmax(dim=2)
         context = multiply(alpha @ encoded, self.context.weight)  # (batch, length, hidden)
         both = torch.cat([decoded, context], dim=2)

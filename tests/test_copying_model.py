@@ -356,7 +356,8 @@ class TestManyModels:
                 groups.append(seeds)
                 assert device.type == "cpu" and stop is None
                 copies = copy.deepcopy(models)
-                return enumerate(training.train(m, settings, s) for m, s in zip(copies, seeds))
+                histories = [training.train(m, settings, s) for m, s in zip(copies, seeds)]
+                yield from reversed(list(enumerate(histories)))  # in any order
 
         monkeypatch.setitem(__import__("sys").modules, "batched", batched)
         monkeypatch.setattr(training, "BATCHED_MODELS", 2)
