@@ -62,7 +62,7 @@ def parse_args():
     parser.add_argument("--random_heads", type=number, default=30, help="heads to draw from at all")
     parser.add_argument("--samples", type=number, default=50, help="combinations of each kind")
     parser.add_argument("--data_seeds", type=number, default=3, help="trials of a head")
-    parser.add_argument("--max_heads", type=number, default=500, help="heads to try, at most")
+    parser.add_argument("--max_heads", type=number, default=200, help="heads to try, at most")
     parser.add_argument(
         "--learned", type=cli.positive_float, default=LEARNED, help="a good head's token accuracy"
     )
