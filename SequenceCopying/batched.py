@@ -7,7 +7,7 @@ each model learns as it would alone, from data of its own seed. On CUDA a traini
 captured once as a graph and then replayed, which spares the launch of some thousand small kernels.
 
 Memory: a step keeps what each model's backward pass needs. With the published sizes this is about
-0.2 GiB a copier and 0.33 GiB a copier of eight heads. :func:`fitting` says how many models fit; when
+0.2 GiB a copier and 0.33 GiB one of eight heads. :func:`fitting` says how many models fit; when
 there are more, they are trained in groups, one after the other.
 """
 
