@@ -38,6 +38,7 @@ step "Word baseline: beta^px"
 "$PYTHON" collect_classification_stats.py --datasets toy --out_file outputs/toy_stats.pkl \
   >outputs/toy_table.txt
 "$PYTHON" plot_dynamics.py --datasets toy --stats outputs/toy_stats.pkl
+"$PYTHON" explore.py --dataset toy
 
 cd ../translation
 step "Translation, toy data: word for word by a lexicon, with local reordering"
@@ -51,6 +52,7 @@ step "Word baseline: beta^px"
 "$PYTHON" collect_translation_stats.py --datasets toy --out_file outputs/toy_stats.pkl \
   >outputs/toy_table.txt
 "$PYTHON" plot_dynamics.py --datasets toy --stats outputs/toy_stats.pkl
+"$PYTHON" explore.py --dataset toy
 
 cd ../SequenceCopying
 step "Sequence copying, small: permutations of 20 tokens against 20 of 30, four seeds each"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attention_dynamics.products import gradients, linear, multiplier, product
+from attention_dynamics.products import full_rows, gradients, linear, multiplier, product
 from attention_dynamics.recurrent import bilstm
 from attention_dynamics.runs import load_model_config
 
@@ -99,7 +99,8 @@ class Translator(nn.Module):
         mask = token_mask(lengths, source.device)
         combined = self.combined(tokens_of(decoded, mask), tokens_of(context, mask))
         predicted = without_first(target, target_lengths)
-        return TokenLosses.apply(combined, self.output.weight, predicted)
+        losses = TokenLosses.apply(full_rows(combined), self.output.weight, full_rows(predicted))
+        return losses[: len(predicted)]
 
     def encode(self, embedded: Tensor, lengths: Tensor) -> Encoded:
         """From embeddings (total, hidden) of the source tokens."""
