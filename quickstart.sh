@@ -71,9 +71,9 @@ cat <<END
 Attention comes to lie on the words that a model with uniform attention finds telling: A(α, βᵘᶠ),
 A(βᵘᶠ, βᵖˣ) and A(Δ, βᵘᶠ) are far above what shuffled attention gives, Â; and in classification the
 attention of other seeds agrees with the gold run's as well as that once accuracy has reached ξ.
-Figures in both folders: outputs/toy_dynamics.png, the curves over training, and
-outputs/toy_sentence.png, one sentence's attention and evidence at several checkpoints.
 
 Where every sequence has the same tokens, the permutations, no token is evidence for another output
 than the next one, and attention is late or never learned: SequenceCopying/outputs/toy.png
 END
+step "All of it in one report"
+"$PYTHON" report.py
