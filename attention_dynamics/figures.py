@@ -258,9 +258,9 @@ def draw_sentence(dump: dict[str, Any], sentence: Sentence, iterations: list[int
     """α of the gold run, β of the uniform run and Δ of the gold run for one sentence.
 
     One distribution: a row for each checkpoint. Several (a translation): a map of target × source
-    for each. Shades of α go from 0 to the largest; those of β and Δ are white at 0, and scaled
-    within a checkpoint, since they grow over training. A translation's β, a log-probability,
-    is drawn relative to its mean over the source tokens.
+    for each. Shades of α go from 0 to the largest; those of β and Δ are white at 0, and each
+    distribution is scaled by itself, since they grow over training. A translation's β, a
+    log-probability, is drawn relative to its mean over the source tokens.
     """
     plt = pyplot()
     runs = RunNames.of(set(dump["alpha"]), dump["dataset"])
@@ -273,7 +273,8 @@ def draw_sentence(dump: dict[str, Any], sentence: Sentence, iterations: list[int
             if sentence.target is not None:
                 entries = entries - entries.mean(axis=1, keepdims=True)
         if column != "alpha":
-            entries = entries / max(np.abs(entries).max(), np.finfo(np.float32).tiny)
+            largest = np.abs(entries).max(axis=1, keepdims=True)
+            entries = entries / np.maximum(largest, np.finfo(np.float32).tiny)
         return entries  # (rows, source)
 
     blocks = [("α", "alpha", runs.gold), ("βᵘᶠ", "beta", runs.uniform)]
@@ -317,13 +318,13 @@ def draw_sentence(dump: dict[str, Any], sentence: Sentence, iterations: list[int
             squeeze=False,
             layout="constrained",
         )
-        for row, (notation, maps) in zip(axes, shown.items()):
+        for number, (row, (notation, maps)) in enumerate(zip(axes, shown.items())):
             for axis, iteration, entries in zip(row, iterations, maps):
                 image = axis.imshow(entries, aspect="auto", **shades[notation])
                 axis.tick_params(length=0)
-                if row is axes[0]:
+                if number == 0:
                     axis.set_title(f"iteration {iteration}", fontsize=8)
-                if row is axes[-1]:
+                if number == len(blocks) - 1:
                     ticks(axis.set_xticks, sentence.source, rotation=90)
             ticks(row[0].set_yticks, sentence.target)
             row[0].set_ylabel(notation)

@@ -129,7 +129,18 @@ class TestSentence:
         np.testing.assert_array_equal(shown[1], columns["alpha"]["Normal_A", 40][1:].reshape(2, 2))
         beta = columns["beta"]["uniform", 10][1:].reshape(2, 2)
         beta = beta - beta.mean(axis=1, keepdims=True)
-        np.testing.assert_allclose(shown[2], beta / np.abs(beta).max(), rtol=1e-6)
+        beta = beta / np.abs(beta).max(axis=1, keepdims=True)
+        np.testing.assert_allclose(shown[2], beta, rtol=1e-6)
+
+    def test_tokens_and_iterations_are_told(self):
+        sentence = figures.Sentence("title", ["x", "y"], ["u", "$v"], slice(1, 5))
+        figure = figures.draw_sentence(dump(), sentence, [10, 40])
+        maps = np.array([axis for axis in figure.axes if axis.get_images()]).reshape(3, 2)
+        assert [axis.get_title() for axis in maps[0]] == ["iteration 10", "iteration 40"]
+        for axis in maps[-1]:
+            assert [label.get_text() for label in axis.get_xticklabels()] == ["x", "y"]
+        for axis in maps[:, 0]:
+            assert [label.get_text() for label in axis.get_yticklabels()] == ["u", r"\$v"]
 
     def test_no_gradient_influence(self):
         columns = dump() | {"grad": {}}
