@@ -200,10 +200,18 @@ def _seeded(*seeds: int) -> Iterator[None]:
 BASES, HEADS = 1, 2  # streams of random numbers: seed 0 of one has nothing of seed 0 of another
 
 
-def build_copier(seed: int, **sizes) -> Copier:
-    """A copier with PyTorch's initial weights, drawn on the CPU from ``seed``."""
+def build_copier(seed: int, embedding_std: float = 1.0, **sizes) -> Copier:
+    """A copier with PyTorch's initial weights, drawn on the CPU from ``seed``.
+
+    ``embedding_std`` is the standard deviation of the embeddings, 1 by PyTorch's default. With
+    small ones states differ little at first, so attention is near uniform, as the paper's account
+    of training supposes.
+    """
     with _seeded(BASES, seed):
-        return Copier(**sizes)
+        model = Copier(**sizes)
+    with torch.no_grad():
+        model.embedding.weight.mul_(embedding_std)
+    return model
 
 
 def build_multihead(

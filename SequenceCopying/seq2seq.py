@@ -48,6 +48,12 @@ def parse_args():
     parser.add_argument("--bi", action="store_true", help="bidirectional encoder")
     parser.add_argument("--uniform", action="store_true", help="uniform attention")
     parser.add_argument("--hidden_dim", type=number, default=256, help="hidden size")
+    parser.add_argument(
+        "--embedding_std",
+        type=cli.positive_float,
+        default=1.0,
+        help="standard deviation of initial embeddings; 1 is PyTorch's",
+    )
     parser.add_argument("--bsize", type=number, default=128, help="sequences in a batch")
     parser.add_argument("--steps", type=number, default=200, help="updates to make")
     parser.add_argument("--eval_every", type=number, default=10, help="evaluate after so many")
@@ -69,7 +75,7 @@ def parse_args():
 # the settings that the results are named after
 NAMED = (
     *("no_rep", "num_vocab", "seq_length", "bi", "uniform"),
-    *("hidden_dim", "bsize", "steps", "eval_every", "lr"),
+    *("hidden_dim", "embedding_std", "bsize", "steps", "eval_every", "lr"),
 )
 
 
@@ -100,7 +106,12 @@ def main():
         args.eval_every,
         args.lr,
     )
-    sizes = {"hidden_dim": args.hidden_dim, "bi": args.bi, "uniform": args.uniform}
+    sizes = {
+        "hidden_dim": args.hidden_dim,
+        "bi": args.bi,
+        "uniform": args.uniform,
+        "embedding_std": args.embedding_std,
+    }
     path = args.logs_dir / f"{args.exp_name}.pkl"
     parts = args.logs_dir / f"{args.exp_name}.parts"
     seeds = range(args.seeds)

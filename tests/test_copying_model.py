@@ -148,6 +148,15 @@ class TestModels:
             assert torch.equal(weight, again.state_dict()[name])
             assert not torch.equal(weight, other.state_dict()[name])
 
+    def test_small_embeddings(self):
+        """Scaled alone: all other weights are those of the seed."""
+        default, small = build(0).state_dict(), build(0, embedding_std=0.02).state_dict()
+        torch.testing.assert_close(
+            small.pop("embedding.weight"), 0.02 * default["embedding.weight"]
+        )
+        for name, weight in small.items():
+            assert torch.equal(weight, default[name]), name
+
     def test_heads_are_the_same_in_any_combination(self):
         one = model.build_multihead(0, (5,), 7, 6)
         many = model.build_multihead(0, (2, 8, 5), 7, 6)
