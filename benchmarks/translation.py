@@ -109,9 +109,9 @@ def beta(quick: bool) -> measure.Result:
         _, (decoded, hidden) = reference(pair)
         contexts = model.context(hidden[0])  # (source, hidden)
         n_target, n_source = decoded.shape[1], len(contexts)
-        log_probs = model.predict(
+        log_probs = reference.log_probs(
             decoded[0][:, None].expand(-1, n_source, -1), contexts.expand(n_target, -1, -1)
-        ).log_softmax(dim=2)
+        )
         predicted = torch.from_numpy(pair.target.values[1:])[:, None, None]
         return log_probs.gather(2, predicted.expand(-1, n_source, 1)).flatten().numpy()
 
@@ -343,7 +343,12 @@ class Plain(nn.Module):
         logits = model.query(decoded) @ hidden.transpose(1, 2)
         alpha = logits.masked_fill(~mask[:, None], float("-inf")).softmax(dim=2)
         context = model.context(alpha @ hidden)
-        return model.predict(decoded, context).log_softmax(dim=2), (decoded, hidden)
+        return self.log_probs(decoded, context), (decoded, hidden)
+
+    def log_probs(self, decoded: Tensor, context: Tensor) -> Tensor:
+        """log p (..., vocabulary) of decoder states and contexts, by ``nn.Linear``."""
+        combined = self.model.combine(torch.cat([decoded, context], dim=-1)).relu()
+        return self.model.output(combined).log_softmax(dim=-1)
 
 
 def plain_beam_search(model: Translator, source: np.ndarray) -> list[int]:
