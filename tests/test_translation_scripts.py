@@ -499,13 +499,13 @@ class TestBadInput:
         assert_one_line(result, 'entry 4: "calculate_grad" is missing')
 
     @pytest.mark.parametrize(
-        ("asked", "flag"),
+        ("asked", "lacks", "flag"),
         [
-            ("--include_bleu_results", "--eval_bleu"),
-            ("--include_train_results", "--include_train_subset"),
+            ("--include_bleu_results", "val_bleu", "--eval_bleu"),
+            ("--include_train_results", "training sentences", "--include_train_subset"),
         ],
     )
-    def test_results_that_the_dump_has_not(self, workplace, capsys, asked, flag):
+    def test_results_that_the_dump_has_not(self, workplace, capsys, asked, lacks, flag):
         dump = load(workplace / "outputs" / "toy_logs.pkl")
         dump["metas"] = {key: v for key, v in dump["metas"].items() if key[2] != "val_bleu"}
         if flag == "--include_train_subset":
@@ -515,7 +515,7 @@ class TestBadInput:
         result = call(
             "collect_translation_stats.py", *collect_flags(workplace, asked), capsys=capsys
         )
-        assert_one_line(result, asked, f"eval_dump.py --dataset toy {flag}")
+        assert_one_line(result, f"no {lacks}", f"eval_dump.py --dataset toy {flag}")
         assert not (workplace / "stats.pkl").exists()
         status, _, _ = call(
             "collect_translation_stats.py", *collect_flags(workplace), capsys=capsys
