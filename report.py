@@ -16,13 +16,18 @@ from typing import Any
 from attention_dynamics import cli, dynamics, storage, tables
 from attention_dynamics.cli import InputError
 from attention_dynamics.dump import dump_path
+from attention_dynamics.histories import (
+    kinds_of_combinations,
+    learned_at,
+    load_combinations,
+    load_experiment,
+)
 
 COLLECT = {
     "classification": "collect_classification_stats.py",
     "translation": "collect_translation_stats.py",
 }
 METRIC = "top 5% match"
-LEARNED = 0.95  # token accuracy over which a copier has learned to copy
 LEGEND = (
     "α is attention, β a word's evidence for the output, βᵘᶠ that of a model with uniform "
     "attention, βᵖˣ that of a word baseline, and Δ gradient influence. A(u, v) is their agreement; "
@@ -168,16 +173,10 @@ def load_results(outputs: Path) -> dict[tuple, dict[str, Any]]:
     results = {}
     for path in sorted(outputs.glob("*stats*.pkl"), key=lambda path: path.stat().st_mtime):
         found = storage.load_pickle(path, "delete it, or collect the results again")
-        if not isinstance(found, dict) or not all(
-            is_summary(summary) for summary in found.values()
-        ):
+        if not tables.are_results(found):
             raise InputError(f"{path} holds no results of this version: collect them again")
         results |= found
     return dict(sorted(results.items(), key=lambda item: item[0][0]))
-
-
-def is_summary(value: Any) -> bool:
-    return isinstance(value, dict) and {"agr_unif", "intervals", "xi_never"} <= value.keys()
 
 
 def comparison(results: dict[tuple, dict[str, Any]]) -> Table | None:
@@ -195,16 +194,17 @@ def comparison(results: dict[tuple, dict[str, Any]]) -> Table | None:
             for key in COMPARED
         }
         digits = {key: tables.decimals(key, theirs["best_perf"]) for key in COMPARED}
-        for label, values, absent in (
-            ("here", ours, "never"),
-            ("authors", theirs, "never"),
-            ("difference", difference, ""),
-        ):
+        for label, values in (("here", ours), ("authors", theirs), ("difference", difference)):
             signs = "+" if label == "difference" else ""
-            cells = [
-                absent if values[key] is None else f"{values[key]:{signs}.{digits[key]}f}"
-                for key in COMPARED
-            ]
+            cells = []
+            for key in COMPARED:
+                if values[key] is not None:
+                    cells.append(f"{values[key]:{signs}.{digits[key]}f}")
+                elif label == "difference":
+                    cells.append("")
+                else:  # ξ is never reached, or there is no agreement for it to reach
+                    never = values.get(key.replace("xi_", "agr_")) is not None
+                    cells.append("never" if never else "-")
             rows.append([dataset if label == "here" else "", label, *cells])
     head = ["dataset", "", *(dynamics.NOTATION[key] for key in COMPARED)]
     return Table(head, rows) if rows else None
@@ -214,7 +214,10 @@ def run_blocks(models: Path) -> list[Block]:
     """A table of the training runs: settings, seed, time, and what they were made with."""
     rows = []
     for path in sorted(models.glob("*/*/run.json")):
-        record = storage.load_json(path, "delete it to do without")
+        do = "delete it to do without"
+        record = storage.load_json(path, do)
+        if not isinstance(record, dict) or not {"step", "seconds", "made_with"} <= record.keys():
+            raise InputError(f"{path} is not the record of a run: {do}")
         made_with = record["made_with"]
         rows.append(
             [
@@ -235,14 +238,8 @@ def copying_blocks(folder: Path, out_dir: Path, missing: list[list[str]]) -> lis
     blocks: list[Block] = []
     rows = []
     for path in sorted(folder.glob("logs/*.pkl")):
-        found = storage.load_pickle(path, "delete it to do without")
-        if not (isinstance(found, dict) and "histories" in found):
-            continue
-        histories = list(found["histories"].values())
-        steps = [
-            next((s for s, a in zip(h["step"], h["token_accuracy"]) if a > LEARNED), None)
-            for h in histories
-        ]
+        histories = list(load_experiment(path, "delete it to do without")["histories"].values())
+        steps = [learned_at(history) for history in histories]
         learned = [step for step in steps if step is not None]
         final = sorted(history["token_accuracy"][-1] for history in histories)
         rows.append(
@@ -260,14 +257,12 @@ def copying_blocks(folder: Path, out_dir: Path, missing: list[list[str]]) -> lis
         missing.append(["copying", "cd SequenceCopying; python seq2seq.py --no_rep"])
     path = folder / "re_8headcomb.pkl"
     if path.exists():
-        kinds = storage.load_pickle(path, "delete it to do without")
+        curves = load_combinations(path)
         rows = []
-        for kind, histories in zip(("8 bad", "7 bad, 1 good", "8 random"), kinds):
+        for kind, histories in zip(kinds_of_combinations(curves), curves):
             final = [history["token_accuracy"][-1] for history in histories.values()]
-            if final:
-                spread = f"{statistics.stdev(final):.3f}" if len(final) > 1 else "-"
-                mean = f"{statistics.mean(final):.3f}"
-                rows.append([kind, str(len(final)), mean, spread])
+            spread = f"{statistics.stdev(final):.3f}" if len(final) > 1 else "-"
+            rows.append([kind, str(len(final)), f"{statistics.mean(final):.3f}", spread])
         head = ["initial heads", "combinations", "final accuracy, mean", "spread"]
         blocks += [Heading(3, "Multi-head attention"), Table(head, rows)]
     else:

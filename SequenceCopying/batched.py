@@ -20,10 +20,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from attention_dynamics import cli
+from attention_dynamics.histories import COLUMNS, History
 
 from training import (
-    COLUMNS,
-    History,
     Settings,
     accuracies,
     append,

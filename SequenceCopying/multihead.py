@@ -6,7 +6,7 @@ Over one base model, heads are drawn from seeds, and each is tried alone. A head
 model learns to copy with it for each of several data seeds, bad if it fails for each. Then models
 of eight heads are trained: all bad, one good among bad ones, and random ones (heads 0, 1, ... as
 they come). Their learning curves go to ``re_8headcomb.pkl`` as ``(bad, good, random)``, each
-``{tuple of head seeds: history}``, a history being lists of equal length (``training.COLUMNS``).
+``{tuple of head seeds: history}``, a history being lists of equal length (``histories.COLUMNS``).
 
 Every model's curve is kept in the folder of the same name under ``logs/``. A run that was
 interrupted goes on from there and ends the same; one of other counts uses what is there.
@@ -21,16 +21,14 @@ import numpy as np
 
 from attention_dynamics import cli, storage
 from attention_dynamics.cli import InputError
+from attention_dynamics.histories import LEARNED, History, kinds_of_combinations, learned_at
 
 from model import build_multihead
 from training import (
-    LEARNED,
-    History,
     Settings,
     Task,
     Way,
     add_way,
-    learned_at,
     train_all,
     way_of_training,
 )
@@ -265,17 +263,14 @@ def train_combinations(args, settings: Settings, way: Way, folder: Path, chosen)
 
 def print_table(args, curves: dict[str, dict[tuple[int, ...], History]]) -> None:
     """Mean and spread of the final accuracy of each kind."""
-    labels = {
-        "bad": f"{args.n_heads} bad heads",
-        "good": f"{args.n_heads - 1} bad heads and 1 good",
-        "random": f"{args.n_heads} random heads",
-    }
+    labels = dict(zip(KINDS, kinds_of_combinations([curves[kind] for kind in KINDS])))
     header = ("samples", "mean", "std", "min", "median", "max", "learned")
     print(f"\n{'token accuracy':<26}" + "".join(f"{name:>9}" for name in header))
     for kind, histories in curves.items():
         values = np.array([history["token_accuracy"][-1] for history in histories.values()])
         learned = sum(has_learned(history, args.learned) for history in histories.values())
-        numbers = (values.mean(), values.std(), values.min(), np.median(values), values.max())
+        spread = values.std(ddof=1) if len(values) > 1 else np.nan
+        numbers = (values.mean(), spread, values.min(), np.median(values), values.max())
         print(
             f"{labels[kind]:<26}{len(values):>9}"
             + "".join(f"{number:9.4f}" for number in numbers)

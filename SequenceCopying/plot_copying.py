@@ -8,15 +8,15 @@ tokens (``outputs/copying.png``), and the three combinations of heads
 (``outputs/copying_heads.png``), each as PDF too; and it says what is missing.
 """
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from attention_dynamics import cli, figures, storage
+from attention_dynamics import cli, figures, histories
 from attention_dynamics.cli import InputError
-
-from training import History, is_history
+from attention_dynamics.histories import History
 
 PUBLISHED = {
     "seq2seq,no_rep": "python seq2seq.py --no_rep",
@@ -48,7 +48,10 @@ def parse_args():
         f"{COMBINATIONS.name} beside this script",
     )
     parser.add_argument(
-        "--name", default="copying", help="of the figures: NAME.png, NAME_heads.png, and as .pdf"
+        "--name",
+        type=cli.file_name,
+        default="copying",
+        help="of the figures: NAME.png, NAME_heads.png, and as .pdf",
     )
     cli.add_folders(parser, __file__, "logs", "outputs")
     return parser.parse_args()
@@ -56,8 +59,6 @@ def parse_args():
 
 def main():
     args = parse_args()
-    if Path(args.name).name != args.name:
-        raise InputError(f"--name {args.name!r} is not the name of a file")
     if len(args.experiments or ()) > len(STYLES):
         raise InputError(f"--experiments: {len(STYLES)} at most")
     logs = {name: args.logs_dir / f"{name}.pkl" for name in args.experiments or PUBLISHED}
@@ -80,51 +81,16 @@ def main():
     if not logs and combinations is None:
         raise InputError("there is nothing to draw: " + "; ".join(missing))
 
-    results = {name: load_results(path) for name, path in logs.items()}
-    curves = None if combinations is None else load_curves(combinations)
+    results = {name: histories.load_experiment(path) for name, path in logs.items()}
+    curves = None if combinations is None else histories.load_combinations(combinations)
     for line in missing:
         print(line)
     if results:
         draw(args, args.name, seeds_of(results), band=False)
     if curves is not None:
-        draw(args, f"{args.name}_heads", combinations_of(curves), band=True)
-
-
-def load_results(path: Path) -> dict[str, Any]:
-    """What seq2seq.py wrote: ``settings`` and ``histories``."""
-    results = storage.load_pickle(path, "seq2seq.py writes it")
-    if (
-        not isinstance(results, dict)
-        or not isinstance(results.get("settings"), dict)
-        or not isinstance(results.get("histories"), dict)
-        or not are_curves(results["histories"].values())
-    ):
-        raise InputError(f"{path} does not hold learning curves: seq2seq.py writes them")
-    return results
-
-
-def load_curves(path: Path) -> tuple[dict[tuple[int, ...], History], ...]:
-    """What multihead.py wrote: the curves of bad, good and random combinations of heads."""
-    curves = storage.load_pickle(path, "multihead.py writes it")
-    if (
-        not isinstance(curves, tuple)
-        or len(curves) != 3
-        or not all(isinstance(kind, dict) and kind for kind in curves)
-        or not all(isinstance(heads, tuple) for kind in curves for heads in kind)
-        or not all(are_curves(kind.values()) for kind in curves)
-    ):
-        raise InputError(f"{path} does not hold learning curves: multihead.py writes them")
-    return curves
-
-
-def are_curves(histories) -> bool:
-    """Whether these are histories, at least one, all evaluated at the same steps."""
-    histories = list(histories)
-    return (
-        bool(histories)
-        and all(map(is_history, histories))
-        and all(history["step"] == histories[0]["step"] for history in histories)
-    )
+        kinds = histories.kinds_of_combinations(curves)
+        named = {kind: list(found.values()) for kind, found in zip(kinds, curves)}
+        draw(args, f"{args.name}_heads", named, band=True)
 
 
 def seeds_of(results: dict[str, dict[str, Any]]) -> dict[str, list[History]]:
@@ -134,13 +100,13 @@ def seeds_of(results: dict[str, dict[str, Any]]) -> dict[str, list[History]]:
     # what else tells the experiments apart
     others = [
         key
-        for key in settings[0]
-        if key not in told and any(s.get(key) != settings[0][key] for s in settings)
+        for key in dict.fromkeys(chain(*settings))
+        if key not in told and any(s.get(key) != settings[0].get(key) for s in settings)
     ]
     named = {}
     for name, result in results.items():
         words = [described(result["settings"])]
-        words += [f"{key}={result['settings'].get(key)}" for key in others]
+        words += [f"{key}={result['settings'][key]}" for key in others if key in result["settings"]]
         label = ", ".join(words)
         named[label if label not in named else name] = list(result["histories"].values())
     return named
@@ -152,17 +118,6 @@ def described(settings: dict[str, Any]) -> str:
     if settings.get("no_rep") and n_vocab == length:
         return f"permutations of {length}"
     return f"{length} of {n_vocab} tokens" + ("" if settings.get("no_rep") else ", repeated")
-
-
-def combinations_of(curves: tuple[dict, ...]) -> dict[str, list[History]]:
-    """The histories of each kind of combination, by what to call it."""
-    n_heads = len(next(iter(curves[0])))
-    labels = [
-        f"{n_heads} bad heads",
-        f"1 good, {n_heads - 1} bad heads",
-        f"{n_heads} random heads",
-    ]
-    return {label: list(kind.values()) for label, kind in zip(labels, curves)}
 
 
 def draw(args, name: str, experiments: dict[str, list[History]], band: bool) -> None:
@@ -179,9 +134,9 @@ def draw(args, name: str, experiments: dict[str, list[History]], band: bool) -> 
     handles = []
     for axis, (column, title) in zip(axes, PANELS.items()):
         drawn = []
-        for (label, histories), (color, dashes) in zip(experiments.items(), STYLES):
-            steps = histories[0]["step"]
-            values = np.array([history[column] for history in histories])  # (histories, steps)
+        for (label, curves), (color, dashes) in zip(experiments.items(), STYLES):
+            steps = curves[0]["step"]
+            values = np.array([history[column] for history in curves])  # (curves, steps)
             if band:
                 low, high = np.quantile(values, [0.1, 0.9], axis=0)
                 axis.fill_between(steps, low, high, color=color, alpha=0.15, linewidth=0)
@@ -193,7 +148,7 @@ def draw(args, name: str, experiments: dict[str, list[History]], band: bool) -> 
                 color=color,
                 linestyle=dashes,
                 linewidth=2.2,
-                label=f"{label} ({len(histories)} models)",
+                label=f"{label} ({len(curves)} models)",
             )
         handles = drawn
         axis.margins(x=0)

@@ -4,7 +4,7 @@
     python seq2seq.py --no_rep num_vocab=60
 
 Every seed's learning curve is kept in ``logs/<experiment>.pkl``: ``{"settings": {...},
-"histories": {seed: history}}``, a history being lists of equal length (``training.COLUMNS``). A
+"histories": {seed: history}}``, a history being lists of equal length (``histories.COLUMNS``). A
 run that was interrupted goes on from its last save and ends the same.
 """
 
@@ -18,18 +18,14 @@ import numpy as np
 
 from attention_dynamics import cli, storage
 from attention_dynamics.cli import InputError
+from attention_dynamics.histories import COLUMNS, LEARNED, History, learned_at, load_experiment
 
 from model import build_copier
 from training import (
-    COLUMNS,
-    LEARNED,
-    History,
     Settings,
     Task,
     add_way,
     check_settings,
-    is_history,
-    learned_at,
     train_all,
     way_of_training,
 )
@@ -60,7 +56,9 @@ def parse_args():
     parser.add_argument("--lr", type=cli.positive_float, default=0.001, help="Adam's learning rate")
     parser.add_argument("--seeds", type=number, default=20, help="how many models to train")
     parser.add_argument(
-        "--exp_name", help="name of the results; by itself: made of the settings that differ"
+        "--exp_name",
+        type=cli.file_name,
+        help="name of the results; by itself: made of the settings that differ",
     )
     cli.add_folders(parser, __file__, "logs")
     add_way(parser)
@@ -95,8 +93,6 @@ def main():
         )
     if args.num_vocab > MAX_VOCAB:
         raise InputError(f"--num_vocab {args.num_vocab}: {MAX_VOCAB} tokens at most")
-    if Path(args.exp_name).name != args.exp_name or not 1 <= len(args.exp_name.encode()) <= 200:
-        raise InputError(f"--exp_name {args.exp_name!r} is not the name of a file")
     settings = Settings(
         args.num_vocab,
         args.seq_length,
@@ -106,12 +102,9 @@ def main():
         args.eval_every,
         args.lr,
     )
-    sizes = {
-        "hidden_dim": args.hidden_dim,
-        "bi": args.bi,
-        "uniform": args.uniform,
-        "embedding_std": args.embedding_std,
-    }
+    sizes = {"hidden_dim": args.hidden_dim, "bi": args.bi, "uniform": args.uniform}
+    if args.embedding_std != 1:  # results from before there was this flag have none
+        sizes["embedding_std"] = args.embedding_std
     path = args.logs_dir / f"{args.exp_name}.pkl"
     parts = args.logs_dir / f"{args.exp_name}.parts"
     seeds = range(args.seeds)
@@ -152,14 +145,7 @@ def load_histories(path: Path, settings: dict[str, Any]) -> dict[int, History]:
     InputError
         where the file is damaged or of other settings.
     """
-    results = storage.load_pickle(path, "delete it to train again")
-    if (
-        not isinstance(results, dict)
-        or not isinstance(results.get("settings"), dict)
-        or not isinstance(results.get("histories"), dict)
-        or not all(is_history(history) for history in results["histories"].values())
-    ):
-        raise InputError(f"{path} does not hold learning curves: delete it to train again")
+    results = load_experiment(path, "delete it to train again")
     check_settings(results["settings"], settings, path)
     # the same strings as those of histories that are added: the file then has the same bytes
     return {

@@ -1,7 +1,8 @@
 """Training copiers: their data, one model's training and evaluation, and many models in a row.
 
 Every random number is a function of a seed and a step, so what a model learns depends neither on
-the models trained beside it nor on where a run was interrupted.
+the models trained beside it nor on where a run was interrupted. Models that are trained as one are
+the same up to rounding, and an unfinished stack of them starts anew.
 """
 
 import contextlib
@@ -25,21 +26,11 @@ from torch.nn import functional as F
 
 from attention_dynamics import cli, storage
 from attention_dynamics.cli import InputError
+from attention_dynamics.histories import COLUMNS, History, is_history
 
-LEARNED = 0.95  # token accuracy over which a model has learned to copy
 SAVE_AFTER = 30  # seconds between saves of an unfinished model, at least
 BATCHED_MODELS = 32  # models that are trained as one, at most
 TRAINING, EVALUATION = 1, 2  # streams of random numbers
-
-History = dict[str, list]
-COLUMNS = (
-    "step",  # updates made
-    "loss",  # mean training loss since the evaluation before, nan at step 0
-    "token_accuracy",
-    "attention_accuracy",
-    "attention_accuracy_before",
-    "attention_accuracy_after",
-)
 
 
 @dataclass(frozen=True)
@@ -135,14 +126,6 @@ def evaluate(model: nn.Module, batch: Tensor) -> dict[str, float]:
     """:func:`accuracies` of a model on sequences (batch, length) that lie on its device."""
     output = model(batch)
     return {key: value.item() for key, value in accuracies(*output, batch).items()}
-
-
-def learned_at(history: History, threshold: float = LEARNED) -> int | None:
-    """The first evaluated step with a token accuracy over ``threshold``; None if there is none."""
-    for step, accuracy in zip(history["step"], history["token_accuracy"]):
-        if accuracy > threshold:
-            return step
-    return None
 
 
 def is_evaluated(settings: Settings, step: int) -> bool:
@@ -254,17 +237,6 @@ def check_settings(old: dict[str, Any], new: dict[str, Any], path: Path) -> None
                 f"{path} is of other settings ({key}: {old.get(key)}, now {new.get(key)}): "
                 "delete it or choose another name for the results"
             )
-
-
-def is_history(value: Any) -> bool:
-    """Whether ``value`` is a history with at least one evaluation."""
-    return (
-        isinstance(value, dict)
-        and value.keys() == set(COLUMNS)
-        and all(isinstance(column, list) and column for column in value.values())
-        and len({len(column) for column in value.values()}) == 1
-        and all(type(number) in (int, float) for column in value.values() for number in column)
-    )
 
 
 class Way(NamedTuple):

@@ -44,6 +44,13 @@ def run(main: Callable[[], None]) -> None:
         message = " ".join(str(error).split())
         print(f"{name}: {message}", file=sys.stderr)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        print(
+            f'{name}: {error.name or error} is not installed: run "pip install -r '
+            'requirements.txt" in the root of the repository',
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         print(
             f"\n{name}: interrupted; the same command goes on from the last save", file=sys.stderr
@@ -90,6 +97,13 @@ def steps(text: str) -> list[int]:
     if values[0] < 0:
         raise argparse.ArgumentTypeError(f"{values[0]} is negative")
     return values
+
+
+def file_name(text: str) -> str:
+    """The name of a file, without a folder, that leaves room for an ending."""
+    if text in ("", ".", "..") or Path(text).name != text or len(os.fsencode(text)) > 200:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a file")
+    return text
 
 
 # argparse names the type in its messages: "invalid positive_int value" tells a user nothing.
@@ -165,6 +179,8 @@ def find_device(name: str | None):
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
         raise InputError(f"--device {name}: there is no such device here; try cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # for what works on the current one: graphs, random numbers
     return device
 
 

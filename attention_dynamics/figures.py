@@ -12,7 +12,7 @@ from attention_dynamics import cli, storage
 from attention_dynamics.cli import InputError
 from attention_dynamics.dump import load_dump
 from attention_dynamics.dynamics import NOTATION, RunNames
-from attention_dynamics.tables import decimals
+from attention_dynamics.tables import are_results, decimals
 
 # Okabe and Ito's colours, told apart by colour-blind readers; dashes and markers tell them apart
 # in print.
@@ -101,8 +101,8 @@ def plot_dynamics(
     collect = "run collect_*_stats.py first"
     stats = args.stats or args.outputs_dir / "stats.pkl"
     results = storage.load_pickle(stats, collect)
-    if not isinstance(results, dict) or not all(type(key) is tuple for key in results):
-        raise InputError(f"{stats} has no results in it: {collect}")
+    if not are_results(results):
+        raise InputError(f"{stats} has no results of this version in it: {collect}")
     found = {
         name: choose(results, name, args, f"{stats} has no", collect) for name in args.datasets
     }

@@ -123,6 +123,20 @@ def csv_table(results: Results) -> str:
     return text.getvalue().rstrip("\n")
 
 
+def are_results(value: Any) -> bool:
+    """Whether ``value`` is what collect_*_stats.py of this version writes."""
+    needed = {*NOTATION, "alpha_corrs", "alpha_perfs", "alpha_corrs_std", "iterations"}
+    needed |= {"intervals", "xi_never", "resamples"}
+    needed -= {"agr_logistic", "xi_logistic"}  # where there is such a baseline
+    return isinstance(value, dict) and all(
+        isinstance(key, tuple)
+        and len(key) == 4
+        and isinstance(summary, dict)
+        and needed <= summary.keys()
+        for key, summary in value.items()
+    )
+
+
 FORMATS = {
     "text": text_table,
     "markdown": markdown_table,

@@ -13,8 +13,6 @@ import warnings
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from attention_dynamics import cli, word_baseline
 from attention_dynamics.cli import InputError
@@ -46,6 +44,7 @@ def relative_counts(sentences: Sentences, vocab_size: int) -> csr_matrix:
     shares = csr_matrix(
         (np.repeat(1 / lengths, lengths), tokens.values, tokens.offsets),
         shape=(len(sentences), vocab_size),
+        copy=True,  # its rows are sorted in place
     )
     shares.sum_duplicates()
     return shares
@@ -53,6 +52,9 @@ def relative_counts(sentences: Sentences, vocab_size: int) -> csr_matrix:
 
 def fit(shares: csr_matrix, labels: np.ndarray, strength: float) -> tuple[np.ndarray, float]:
     """β (vocabulary,) and b, that minimize the summed loss + |β|² / (2 ``strength``)."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     # Shares are small. With rows of norm 1 or so L-BFGS takes half the steps to the same solution.
     scale = 1 / np.sqrt(shares.multiply(shares).sum(axis=1).mean())
     model = LogisticRegression(C=strength / scale**2, tol=1e-6, max_iter=MAX_ITERATIONS)

@@ -52,7 +52,7 @@ def together(models, stop=None) -> list:
 def assert_same(histories, others):
     for history, other in zip(histories, others, strict=True):
         assert history["step"] == other["step"]
-        for column in training.COLUMNS:
+        for column in COLUMNS:
             np.testing.assert_allclose(history[column], other[column], rtol=1e-5, atol=1e-5)
 
 

@@ -10,6 +10,7 @@ import torch
 from conftest import load_script
 from torch.nn import functional as F
 
+from attention_dynamics import histories
 from attention_dynamics.cli import InputError
 
 model = load_script("SequenceCopying", "model")
@@ -203,7 +204,7 @@ class TestAccuracies:
         source = torch.from_numpy(rng.integers(4, size=(6, 5)))
         logits = torch.from_numpy(rng.random((6, 5, 4)))
         alpha = torch.from_numpy(rng.random((6, 5, 3, 5)))  # of three heads
-        counts = dict.fromkeys(training.COLUMNS[2:], 0)
+        counts = dict.fromkeys(histories.COLUMNS[2:], 0)
         for b in range(6):
             for t in range(5):
                 counts["token_accuracy"] += int(logits[b, t].argmax() == source[b, t])
@@ -250,7 +251,7 @@ def plain_training(copier, steps):
 class TestTraining:
     def test_history(self):
         history = training.train(build(1), SETTINGS, 4)
-        assert list(history) == list(training.COLUMNS)
+        assert list(history) == list(histories.COLUMNS)
         assert history["step"] == [0, 5, 10, 12]
         losses, measured = plain_training(build(1), 12)
         assert math.isnan(history["loss"][0])
@@ -258,14 +259,14 @@ class TestTraining:
         np.testing.assert_allclose(history["loss"][1:], expected, rtol=1e-9)
         for key, value in measured.items():
             assert history[key][-1] == pytest.approx(value)
-        assert training.is_history(history)
+        assert histories.is_history(history)
 
     def test_it_learns(self):
         settings = training.Settings(6, 5, True, batch_size=32, steps=100, eval_every=50, lr=0.02)
         history = training.train(model.build_copier(0, n_vocab=6, hidden_dim=24), settings, 0)
         assert history["token_accuracy"][0] < 0.4 and history["token_accuracy"][-1] > 0.95
-        assert training.learned_at(history) in history["step"][1:]
-        assert training.learned_at(history, 1.0) is None
+        assert histories.learned_at(history) in history["step"][1:]
+        assert histories.learned_at(history, 1.0) is None
 
     def test_a_stop_rule(self):
         whole = training.train(build(1), SETTINGS, 4)
@@ -277,7 +278,7 @@ class TestTraining:
 
         stopped = training.train(build(1), SETTINGS, 4, stop)
         assert seen == stopped["step"] == [0, 5]
-        for column in training.COLUMNS[1:]:
+        for column in histories.COLUMNS[1:]:
             np.testing.assert_array_equal(stopped[column], whole[column][:2])
 
     @pytest.mark.parametrize("when", [0, 5])
@@ -310,12 +311,12 @@ class TestTraining:
             training.train(build(1), SETTINGS, 4, None, path, {"lr": 1})
 
     def test_is_history(self):
-        good = {column: [1, 2.0] for column in training.COLUMNS}
-        assert training.is_history(good)
+        good = {column: [1, 2.0] for column in histories.COLUMNS}
+        assert histories.is_history(good)
         for change in ({"loss": [1.0]}, {"loss": "ab"}, {"loss": [1.0, "b"]}, {"more": [1, 2]}):
-            assert not training.is_history(good | change)
-        assert not training.is_history({column: [] for column in training.COLUMNS})
-        assert not training.is_history([good])
+            assert not histories.is_history(good | change)
+        assert not histories.is_history({column: [] for column in histories.COLUMNS})
+        assert not histories.is_history([good])
 
 
 def tasks(count):

@@ -17,10 +17,11 @@ import torch
 from conftest import assert_one_line, call_script, files_in, load_script
 
 from attention_dynamics import storage
+from attention_dynamics.histories import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "SequenceCopying"
-COLUMNS = load_script("SequenceCopying", "training").COLUMNS
+
 call = partial(call_script, "SequenceCopying")
 
 SMALL = {
@@ -261,8 +262,8 @@ class TestSeq2seqBadInput:
             ({"lr": "nan"}, ["--lr"]),
             ({"device": "tpu"}, ["--device tpu"]),
             ({"way": "fast"}, ["--way", "'fast'"]),
-            ({"exp_name": "a/b"}, ["--exp_name 'a/b'"]),
-            ({"exp_name": ""}, ["--exp_name ''"]),
+            ({"exp_name": "a/b"}, ["--exp_name: 'a/b'"]),
+            ({"exp_name": ""}, ["--exp_name: ''"]),
             ({"exp_name": "a" * 300}, ["--exp_name"]),
         ],
     )
@@ -385,7 +386,7 @@ class TestMultihead:
             samples, mean, std = line[len(label) :].split()[:3]
             assert int(samples) == 3
             assert float(mean) == pytest.approx(np.mean(final), abs=6e-5)
-            assert float(std) == pytest.approx(np.std(final), abs=6e-5)
+            assert float(std) == pytest.approx(np.std(final, ddof=1), abs=6e-5)
 
     def test_a_finished_run_says_so(self, whole_multihead, capsys):
         before = files_in(whole_multihead)

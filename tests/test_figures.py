@@ -26,6 +26,9 @@ def summary(**changes) -> dict:
         "best_perf": 0.95,
         "iterations": ITERATIONS,
         "alpha_corrs_std": dict.fromkeys(ITERATIONS, 0.01),
+        "xi_never": {},
+        "resamples": 100,
+        **{f"xi_{name}": 0.5 for name in ("unif", "px", "grad", "normal")},
         "intervals": {"agr_unif": (0.25, 0.35), "agr_px": (0.6, 0.8), "agr_grad": None},
     } | changes
 
@@ -241,6 +244,8 @@ class TestPlot:
         (outputs / "toy_logs.pkl").unlink()
         with pytest.raises(InputError, match=r"eval_dump\.py --dataset toy"):
             figures.plot_dynamics(arguments(outputs), sentence_of)
-        (outputs / "stats.pkl").write_bytes(pickle.dumps([1]))
-        with pytest.raises(InputError, match="has no results in it"):
-            figures.plot_dynamics(arguments(outputs), sentence_of)
+        older = {key: value for key, value in summary().items() if key != "alpha_corrs_std"}
+        for foreign in ([1], {("toy", "top 5% match"): summary()}, {KEY: older}):
+            (outputs / "stats.pkl").write_bytes(pickle.dumps(foreign))
+            with pytest.raises(InputError, match="has no results of this version in it"):
+                figures.plot_dynamics(arguments(outputs), sentence_of)

@@ -176,7 +176,8 @@ def test_experiments_that_differ_otherwise_are_told_apart():
         (["--experiments", *"abcde"], ["4 at most"]),
         (["--combinations", "none.pkl"], ["none.pkl is missing", "multihead.py"]),
         (["--combinations", "odd.pkl"], ["odd.pkl does not hold learning curves"]),
-        (["--name", "a/b"], ["--name 'a/b'"]),
+        (["--name", ".."], ["--name: '..' is not the name of a file"]),
+        (["--name", "a/b"], ["--name: 'a/b' is not the name of a file"]),
     ],
 )
 def test_bad_input(published, flags, words, capsys, monkeypatch):

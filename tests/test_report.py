@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, assert_one_line, files_in
 
+from attention_dynamics.histories import COLUMNS
+
 ITERATIONS = [0, 10]
 AGREEMENTS = ("unif", "px", "grad", "normal")
 
@@ -17,6 +19,7 @@ AGREEMENTS = ("unif", "px", "grad", "normal")
 def summary(best_perf: float = 0.8, **changes) -> dict:
     values = {f"agr_{name}": 0.2 + i / 100 for i, name in enumerate(AGREEMENTS)}
     values |= {f"xi_{name}": best_perf / 2 for name in AGREEMENTS}
+    values["arg_grad"] = values["agr_grad"]
     return {
         **values,
         "baseline": 0.07,
@@ -223,12 +226,29 @@ class TestTask:
         assert_one_line(report(), "stats.pkl")
         assert files_in(root) == before
 
+    @pytest.mark.parametrize("content", ["{", "[]", "{}"])
+    def test_a_damaged_record_of_a_run(self, root, report, content):
+        run = root / "classification/models/SNS/h_dim=256,b_size=32,seed=20,normal"
+        run.mkdir(parents=True)
+        (run / "run.json").write_text(content)
+        assert_one_line(report(), "run.json", "delete it")
+
+    def test_no_gradient_influence(self, root, report, outputs):
+        """A dash where there is no agreement; "never" is for ξ alone."""
+        write_pickle({key("Furd"): summary(agr_grad=None, xi_grad=None)}, outputs / "stats.pkl")
+        report()
+        ours, _, _ = rows_of((root / "report/results.md").read_text(), "Furd | here")
+        assert ours[4] == "-" and ours[8] == "-"
+
+
+def history(*accuracies: float) -> dict:
+    columns = {name: [0.0] * len(accuracies) for name in COLUMNS}
+    steps = list(range(0, 10 * len(accuracies), 10))
+    return columns | {"step": steps, "token_accuracy": list(accuracies)}
+
 
 class TestCopying:
     def test_seeds_that_learned(self, root, report):
-        def history(*accuracies):
-            return {"step": [0, 10, 20], "token_accuracy": list(accuracies)}
-
         histories = {0: history(0, 0.96, 0.97), 1: history(0, 0.5, 0.99), 2: history(0, 0.1, 0.2)}
         path = root / "SequenceCopying" / "logs" / "seq2seq,no_rep.pkl"
         write_pickle({"settings": {}, "histories": histories}, path)
@@ -237,14 +257,22 @@ class TestCopying:
         assert row[1:] == ["2 of 3", "15", "0.970 (0.200 to 0.990)"]
 
     def test_heads(self, root, report):
-        def histories(*finals):
-            return {(i, i): {"token_accuracy": [0, final]} for i, final in enumerate(finals)}
-
-        kinds = histories(0.3, 0.5), histories(0.98), {}
-        write_pickle(kinds, root / "SequenceCopying" / "re_8headcomb.pkl")
+        bad = {(0, 1): history(0, 0.3), (0, 2): history(0, 0.5)}
+        curves = bad, {(0, 3): history(0, 0.98)}, {(1, 2): history(0, 0.7)}
+        write_pickle(curves, root / "SequenceCopying" / "re_8headcomb.pkl")
         report()
-        rows = rows_of((root / "report" / "results.md").read_text(), "8 bad")
-        assert rows == [["8 bad", "2", "0.400", "0.141"], ["7 bad, 1 good", "1", "0.980", "-"]]
+        rows = rows_of((root / "report" / "results.md").read_text(), "2 bad heads")
+        assert rows == [
+            ["2 bad heads", "2", "0.400", "0.141"],
+            ["1 good, 1 bad heads", "1", "0.980", "-"],
+            ["2 random heads", "1", "0.700", "-"],
+        ]
+
+    @pytest.mark.parametrize("name", ["logs/seq2seq.pkl", "re_8headcomb.pkl"])
+    @pytest.mark.parametrize("content", [[], {}, {"settings": {}, "histories": []}, ({}, {}, {})])
+    def test_foreign_files(self, root, report, name, content):
+        write_pickle(content, root / "SequenceCopying" / name)
+        assert_one_line(report(), Path(name).name, "learning curves")
 
 
 def test_written_again_it_is_the_same(root, report):

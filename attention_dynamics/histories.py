@@ -1,0 +1,98 @@
+"""Learning curves of copiers: what seq2seq.py and multihead.py write, and who reads it."""
+
+from pathlib import Path
+from typing import Any
+
+from attention_dynamics import storage
+from attention_dynamics.cli import InputError
+
+LEARNED = 0.95  # token accuracy over which a model has learned to copy
+
+History = dict[str, list]  # lists of equal length under these names
+COLUMNS = (
+    "step",  # updates made
+    "loss",  # mean training loss since the evaluation before, nan at step 0
+    "token_accuracy",
+    "attention_accuracy",
+    "attention_accuracy_before",
+    "attention_accuracy_after",
+)
+
+
+def learned_at(history: History, threshold: float = LEARNED) -> int | None:
+    """The first evaluated step with a token accuracy over ``threshold``; None if there is none."""
+    for step, accuracy in zip(history["step"], history["token_accuracy"]):
+        if accuracy > threshold:
+            return step
+    return None
+
+
+def is_history(value: Any) -> bool:
+    """Whether ``value`` is a history with at least one evaluation."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == set(COLUMNS)
+        and all(isinstance(column, list) and column for column in value.values())
+        and len({len(column) for column in value.values()}) == 1
+        and all(type(number) in (int, float) for column in value.values() for number in column)
+    )
+
+
+def are_curves(histories) -> bool:
+    """Whether these are histories, at least one, all evaluated at the same steps."""
+    histories = list(histories)
+    return (
+        bool(histories)
+        and all(map(is_history, histories))
+        and all(history["step"] == histories[0]["step"] for history in histories)
+    )
+
+
+def load_experiment(path: Path, do: str = "seq2seq.py writes them") -> dict[str, Any]:
+    """What seq2seq.py wrote: ``settings``, and ``histories`` by seed.
+
+    Raises
+    ------
+    InputError
+        where the file is missing or holds something else; it ends with ``do``.
+    """
+    results = storage.load_pickle(path, do)
+    if (
+        not isinstance(results, dict)
+        or not isinstance(results.get("settings"), dict)
+        or not isinstance(results.get("histories"), dict)
+        or not are_curves(results["histories"].values())
+    ):
+        raise InputError(f"{path} does not hold learning curves: {do}")
+    return results
+
+
+def load_combinations(path: Path) -> tuple[dict[tuple[int, ...], History], ...]:
+    """What multihead.py wrote: the curves of bad, good and random combinations of heads.
+
+    Raises
+    ------
+    InputError
+        where the file is missing or holds something else.
+    """
+    do = "multihead.py writes them"
+    curves = storage.load_pickle(path, do)
+    if (
+        not isinstance(curves, tuple)
+        or len(curves) != 3
+        or not all(isinstance(kind, dict) and kind for kind in curves)
+        or not all(isinstance(heads, tuple) for kind in curves for heads in kind)
+        or not all(are_curves(kind.values()) for kind in curves)
+    ):
+        raise InputError(f"{path} does not hold learning curves: {do}")
+    return curves
+
+
+def kinds_of_combinations(curves: tuple[dict[tuple[int, ...], History], ...]) -> list[str]:
+    """What to call the bad, the good and the random combinations."""
+    n_heads = len(next(iter(curves[0])))
+    return [
+        f"{n_heads} bad heads",
+        f"1 good, {n_heads - 1} bad heads",
+        f"{n_heads} random heads",
+    ]
