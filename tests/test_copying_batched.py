@@ -9,6 +9,7 @@ import torch
 from conftest import call_script, load_script
 
 from attention_dynamics import storage
+from attention_dynamics.histories import COLUMNS
 
 training = load_script("SequenceCopying", "training")
 batched = load_script("SequenceCopying", "batched")

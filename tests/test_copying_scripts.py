@@ -379,7 +379,7 @@ class TestMultihead:
     def test_table(self, whole_multihead):
         lines = (whole_multihead / "output.txt").read_text().splitlines()
         curves = load(whole_multihead / "curves.pkl")
-        labels = ("2 bad heads", "1 bad heads and 1 good", "2 random heads")
+        labels = ("2 bad heads", "1 good, 1 bad heads", "2 random heads")
         for label, histories in zip(labels, curves):
             (line,) = (line for line in lines if line.startswith(f"{label}  "))
             final = [history["token_accuracy"][-1] for history in histories.values()]
