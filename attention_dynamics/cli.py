@@ -51,6 +51,9 @@ def run(main: Callable[[], None]) -> None:
             file=sys.stderr,
         )
         sys.exit(2)
+    except BrokenPipeError:  # the output goes to "head", which has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         print(
             f"\n{name}: interrupted; the same command goes on from the last save", file=sys.stderr

@@ -117,6 +117,19 @@ def test_evidence_in_chunks_is_the_same(monkeypatch):
         assert torch.allclose(model.token_evidence(translator, *batch)[1], whole, atol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1e4, 1e-4])
+def test_evidence_where_exponentials_leave_the_range_of_floats(scale):
+    """Logits of thousands, whose exponentials are infinite or 0."""
+    translator, pairs = make(), random_pairs("ragged")
+    with torch.no_grad():
+        translator.output.weight *= scale
+        _, _, beta = plain_of_pairs(translator, pairs)
+        output, found = model.token_evidence(translator, *data.to_tensors(pairs))
+    assert bool((output.logits.abs() > 1000).any()) == (scale > 1)
+    assert torch.allclose(found, beta, rtol=1e-10, atol=1e-10)
+    assert torch.isfinite(found).all()
+
+
 @pytest.mark.parametrize("uniform", [False, True])
 def test_alpha_is_a_distribution_over_the_sentence_s_own_tokens(uniform):
     pairs = random_pairs("ragged")
