@@ -28,7 +28,9 @@ from training import (
     Settings,
     Task,
     Way,
+    add_settings,
     add_way,
+    settings_of,
     train_all,
     way_of_training,
 )
@@ -68,13 +70,7 @@ def parse_args():
         "--failed", type=cli.positive_float, default=0.6, help="a bad head's, at the end, is below"
     )
     parser.add_argument("--seed", type=cli.seed, default=0, help="seed of the base model")
-    parser.add_argument("--num_vocab", type=number, default=40, help="tokens to draw from")
-    parser.add_argument("--seq_length", type=number, default=40, help="tokens in a sequence")
-    parser.add_argument("--hidden_dim", type=number, default=256, help="hidden size")
-    parser.add_argument("--bsize", type=number, default=128, help="sequences in a batch")
-    parser.add_argument("--steps", type=number, default=200, help="updates to make")
-    parser.add_argument("--eval_every", type=number, default=10, help="evaluate after so many")
-    parser.add_argument("--lr", type=cli.positive_float, default=0.001, help="Adam's learning rate")
+    add_settings(parser)
     parser.add_argument(
         "--out_file",
         type=Path,
@@ -116,15 +112,7 @@ def main():
         raise InputError(
             f"{args.out_file} is there, but not made by this run: give another --out_file"
         )
-    settings = Settings(
-        args.num_vocab,
-        args.seq_length,
-        True,
-        args.bsize,
-        args.steps,
-        args.eval_every,
-        args.lr,
-    )
+    settings = settings_of(args, no_rep=True)
     with way_of_training(args.device, args.way, args.jobs, args.max_heads) as way:
         good, bad = find_heads(args, settings, way, folder)
         chosen = choose_combinations(args, good, bad)

@@ -22,10 +22,11 @@ from attention_dynamics.histories import COLUMNS, LEARNED, History, learned_at, 
 
 from model import build_copier
 from training import (
-    Settings,
     Task,
+    add_settings,
     add_way,
     check_settings,
+    settings_of,
     train_all,
     way_of_training,
 )
@@ -37,24 +38,19 @@ def parse_args():
     parser = cli.Parser(
         description="Train copiers from several seeds. name=value is taken for --name value."
     )
-    number = cli.positive_int
     parser.add_argument("--no_rep", action="store_true", help="no token twice in a sequence")
-    parser.add_argument("--num_vocab", type=number, default=40, help="tokens to draw from")
-    parser.add_argument("--seq_length", type=number, default=40, help="tokens in a sequence")
     parser.add_argument("--bi", action="store_true", help="bidirectional encoder")
     parser.add_argument("--uniform", action="store_true", help="uniform attention")
-    parser.add_argument("--hidden_dim", type=number, default=256, help="hidden size")
     parser.add_argument(
         "--embedding_std",
         type=cli.positive_float,
         default=1.0,
         help="standard deviation of initial embeddings; 1 is PyTorch's",
     )
-    parser.add_argument("--bsize", type=number, default=128, help="sequences in a batch")
-    parser.add_argument("--steps", type=number, default=200, help="updates to make")
-    parser.add_argument("--eval_every", type=number, default=10, help="evaluate after so many")
-    parser.add_argument("--lr", type=cli.positive_float, default=0.001, help="Adam's learning rate")
-    parser.add_argument("--seeds", type=number, default=20, help="how many models to train")
+    add_settings(parser)
+    parser.add_argument(
+        "--seeds", type=cli.positive_int, default=20, help="how many models to train"
+    )
     parser.add_argument(
         "--exp_name",
         type=cli.file_name,
@@ -93,15 +89,7 @@ def main():
         )
     if args.num_vocab > MAX_VOCAB:
         raise InputError(f"--num_vocab {args.num_vocab}: {MAX_VOCAB} tokens at most")
-    settings = Settings(
-        args.num_vocab,
-        args.seq_length,
-        args.no_rep,
-        args.bsize,
-        args.steps,
-        args.eval_every,
-        args.lr,
-    )
+    settings = settings_of(args, args.no_rep)
     sizes = {"hidden_dim": args.hidden_dim, "bi": args.bi, "uniform": args.uniform}
     if args.embedding_std != 1:  # results from before there was this flag have none
         sizes["embedding_std"] = args.embedding_std

@@ -5,6 +5,7 @@ the models trained beside it nor on where a run was interrupted. Models that are
 the same up to rounding, and an unfinished stack of them starts anew.
 """
 
+import argparse
 import contextlib
 import multiprocessing
 import os
@@ -44,6 +45,31 @@ class Settings:
     steps: int = 200
     eval_every: int = 10
     lr: float = 0.001
+
+
+def add_settings(parser: cli.Parser) -> None:
+    """The flags of :class:`Settings`, and ``--hidden_dim``; the published values by default."""
+    number = cli.positive_int
+    parser.add_argument("--num_vocab", type=number, default=40, help="tokens to draw from")
+    parser.add_argument("--seq_length", type=number, default=40, help="tokens in a sequence")
+    parser.add_argument("--hidden_dim", type=number, default=256, help="hidden size")
+    parser.add_argument("--bsize", type=number, default=128, help="sequences in a batch")
+    parser.add_argument("--steps", type=number, default=200, help="updates to make")
+    parser.add_argument("--eval_every", type=number, default=10, help="evaluate after so many")
+    parser.add_argument("--lr", type=cli.positive_float, default=0.001, help="Adam's learning rate")
+
+
+def settings_of(args: argparse.Namespace, no_rep: bool) -> Settings:
+    """The settings that the flags of :func:`add_settings` give."""
+    return Settings(
+        args.num_vocab,
+        args.seq_length,
+        no_rep,
+        args.bsize,
+        args.steps,
+        args.eval_every,
+        args.lr,
+    )
 
 
 class Task(NamedTuple):
