@@ -28,6 +28,7 @@ from torch.nn import functional as F
 from attention_dynamics import cli, storage
 from attention_dynamics.cli import InputError
 from attention_dynamics.histories import COLUMNS, History, is_history
+from attention_dynamics.memory import keep_freed_memory
 
 SAVE_AFTER = 30  # seconds between saves of an unfinished model, at least
 BATCHED_MODELS = 32  # models that are trained as one, at most
@@ -327,6 +328,7 @@ def way_of_training(device: str | None, way: str, jobs: int | None, models: int)
 def _begin_process(threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     torch.set_num_threads(threads)
+    keep_freed_memory()
 
     def end_with_parent():
         multiprocessing.parent_process().join()

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from .memory import keep_freed_memory
+
 
 class InputError(Exception):
     """What the user gave cannot be used. The message is one line and says what to do."""
@@ -38,6 +40,7 @@ class Parser(argparse.ArgumentParser):
 def run(main: Callable[[], None]) -> None:
     """Run a script's ``main``: bad input ends it with one line and status 2, Ctrl-C with 130."""
     name = Path(sys.argv[0]).name
+    keep_freed_memory()
     try:
         main()
     except InputError as error:
