@@ -126,6 +126,7 @@ class Stack:
         }
         self.lr, self.capturable = lr, device.type == "cuda"
         self.optimizer = self._adam()
+        self.stream = torch.cuda.Stream() if self.capturable else None
         self._forget_graph()
 
     def step(self, source: Tensor) -> Tensor:
@@ -134,7 +135,7 @@ class Stack:
             return self._update(source)
         if self.graph is None and self.eager_steps < WARM_UP:
             self.eager_steps += 1
-            with side_stream():
+            with self.side_stream():
                 return self._update(source)
         if self.graph is None:
             self._capture(source)
@@ -195,6 +196,14 @@ class Stack:
         self.optimizer.step()
         return losses.detach()
 
+    @contextlib.contextmanager
+    def side_stream(self) -> Iterator[None]:
+        """Work on another stream than the default one, as the steps before a capture must."""
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            yield
+        torch.cuda.current_stream().wait_stream(self.stream)
+
     def _forget_graph(self) -> None:
         self.graph = self.graph_source = self.graph_losses = None
         self.eager_steps = 0
@@ -206,7 +215,7 @@ class Stack:
         """
         self.graph_source = source.clone()
         self.optimizer.zero_grad()  # gradients shall lie in the graph's own memory
-        graph = torch.cuda.CUDAGraph()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         try:
             with torch.cuda.graph(graph):
                 self.graph_losses = self._update(self.graph_source)
@@ -214,6 +223,7 @@ class Stack:
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             cli.say(f"no CUDA graph of a training step ({reason}): going on without, slower")
+            torch.cuda.set_stream(stream)  # a capture that fails may leave its own
             torch.cuda.synchronize()
             self._forget_graph()
             self.optimizer.zero_grad()
@@ -250,7 +260,7 @@ def bytes_of_one(model: nn.Module, settings: Settings, device: torch.device) -> 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         saved[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return tensor.detach()  # an output that its own graph holds would never be freed
 
     source = gather(lambda seed: training_batch(settings, seed, 0), [0], device)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
@@ -259,16 +269,6 @@ def bytes_of_one(model: nn.Module, settings: Settings, device: torch.device) -> 
     needed = BACKWARD_FACTOR * sum(saved.values()) + 3 * parameters  # gradient, Adam's two means
     del losses
     return needed
-
-
-@contextlib.contextmanager
-def side_stream() -> Iterator[None]:
-    """Work on another stream than the default one, as the steps before a capture must."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        yield
-    torch.cuda.current_stream().wait_stream(stream)
 
 
 @contextlib.contextmanager

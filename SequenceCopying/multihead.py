@@ -89,11 +89,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    if args.num_vocab < args.seq_length:
-        raise InputError(
-            f"there are no {args.seq_length} different tokens in a vocabulary of "
-            f"{args.num_vocab}; give a larger --num_vocab or a smaller --seq_length"
-        )
+    settings = settings_of(args, no_rep=True)
     if args.random_heads < args.n_heads or args.bad_heads < args.n_heads:
         raise InputError(
             f"--n_heads {args.n_heads} cannot be combined from fewer --bad_heads or --random_heads"
@@ -112,7 +108,10 @@ def main():
         raise InputError(
             f"{args.out_file} is there, but not made by this run: give another --out_file"
         )
-    settings = settings_of(args, no_rep=True)
+    try:
+        args.out_file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # better now than after hours
+        raise InputError(f"{args.out_file.parent} cannot be made: {error.strerror}") from None
     with way_of_training(args.device, args.way, args.jobs, args.max_heads) as way:
         good, bad = find_heads(args, settings, way, folder)
         chosen = choose_combinations(args, good, bad)
@@ -139,6 +138,7 @@ def find_heads(args, settings: Settings, way: Way, folder: Path) -> tuple[list[i
     wanted = {"good": args.good_heads, "bad": args.bad_heads}
     stop = partial(has_learned, threshold=args.learned)
     tried, trained = 0, []
+    attention = {}  # at the position that is copied, when a trial ended
 
     def finished(name: str, history: History) -> None:
         trained.append(name)
@@ -160,13 +160,20 @@ def find_heads(args, settings: Settings, way: Way, folder: Path) -> tuple[list[i
                     del fates[head]  # there are enough of its kind
                 else:
                     fates[head] = fate
+                    attention.setdefault(head, []).append(history["attention_accuracy"][-1])
         for head, fate in fates.items():
             found[fate].append(head)
         tried = heads.stop
         if trained:  # else an earlier run has said so
             cli.say(f"{tried} heads tried: {len(found['good'])} good, {len(found['bad'])} bad")
     good, bad = found["good"][: args.good_heads], found["bad"][: args.bad_heads]
-    print(f"good heads: {' '.join(map(str, good))}\nbad heads: {' '.join(map(str, bad))}")
+    for fate, heads in (("good", good), ("bad", bad)):
+        at_end = [value for head in heads for value in attention[head]] or [np.nan]
+        print(
+            f"{fate} heads: {' '.join(map(str, heads))}\n"
+            f"  attention at the position after their trials: {np.mean(at_end):.4f} on average, "
+            f"{np.min(at_end):.4f} to {np.max(at_end):.4f}"
+        )
     if len(bad) < args.n_heads or not good:
         raise InputError(
             f"among {tried} heads are {len(good)} good and {len(bad)} bad ones, too few to combine "
@@ -250,19 +257,24 @@ def train_combinations(args, settings: Settings, way: Way, folder: Path, chosen)
 
 
 def print_table(args, curves: dict[str, dict[tuple[int, ...], History]]) -> None:
-    """Mean and spread of the final accuracy of each kind."""
+    """Mean and spread of the final accuracy of each kind, and the mean of its attention's.
+
+    ``attention`` is the share of heads and positions at which attention is highest where it should
+    be: of the few heads that do the work in a combination, about their share of all.
+    """
     labels = dict(zip(KINDS, kinds_of_combinations([curves[kind] for kind in KINDS])))
-    header = ("samples", "mean", "std", "min", "median", "max", "learned")
-    print(f"\n{'token accuracy':<26}" + "".join(f"{name:>9}" for name in header))
+    header = ("samples", "mean", "std", "min", "median", "max", "learned", "attention")
+    print(f"\n{'token accuracy':<26}" + "".join(f"{name:>10}" for name in header))
     for kind, histories in curves.items():
         values = np.array([history["token_accuracy"][-1] for history in histories.values()])
         learned = sum(has_learned(history, args.learned) for history in histories.values())
+        attention = np.mean([history["attention_accuracy"][-1] for history in histories.values()])
         spread = values.std(ddof=1) if len(values) > 1 else np.nan
         numbers = (values.mean(), spread, values.min(), np.median(values), values.max())
         print(
-            f"{labels[kind]:<26}{len(values):>9}"
-            + "".join(f"{number:9.4f}" for number in numbers)
-            + f"{learned:>9}"
+            f"{labels[kind]:<26}{len(values):>10}"
+            + "".join(f"{number:10.4f}" for number in numbers)
+            + f"{learned:>10}{attention:10.4f}"
         )
 
 

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from attention_dynamics import cli, storage
-from attention_dynamics.cli import InputError
 from attention_dynamics.histories import COLUMNS, LEARNED, History, learned_at, load_experiment
 
 from model import build_copier
@@ -30,8 +29,6 @@ from training import (
     train_all,
     way_of_training,
 )
-
-MAX_VOCAB = 2**20  # a batch of keys to sort by is then 1 GB
 
 
 def parse_args():
@@ -82,13 +79,6 @@ def name_of(settings: dict[str, Any], default) -> str:
 
 def main():
     args = parse_args()
-    if args.no_rep and args.num_vocab < args.seq_length:
-        raise InputError(
-            f"--no_rep: there are no {args.seq_length} different tokens in a vocabulary of "
-            f"{args.num_vocab}; give a larger --num_vocab or a smaller --seq_length"
-        )
-    if args.num_vocab > MAX_VOCAB:
-        raise InputError(f"--num_vocab {args.num_vocab}: {MAX_VOCAB} tokens at most")
     settings = settings_of(args, args.no_rep)
     sizes = {"hidden_dim": args.hidden_dim, "bi": args.bi, "uniform": args.uniform}
     if args.embedding_std != 1:  # results from before there was this flag have none
@@ -118,6 +108,8 @@ def main():
     with way_of_training(args.device, args.way, args.jobs, len(tasks)) as way:
         print(path)
         trained = train_all(tasks, settings, way, parts, sizes, finished=say)
+    if path.exists():  # another run may have added seeds meanwhile
+        histories = load_histories(path, vars(settings) | sizes)
     histories |= {seed: trained[f"seed{seed}"] for seed in missing}
     histories = dict(sorted(histories.items()))
     storage.save_pickle({"settings": vars(settings) | sizes, "histories": histories}, path)

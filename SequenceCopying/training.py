@@ -28,10 +28,10 @@ from torch.nn import functional as F
 from attention_dynamics import cli, storage
 from attention_dynamics.cli import InputError
 from attention_dynamics.histories import COLUMNS, History, is_history
-from attention_dynamics.memory import keep_freed_memory
 
 SAVE_AFTER = 30  # seconds between saves of an unfinished model, at least
 BATCHED_MODELS = 32  # models that are trained as one, at most
+MAX_VOCAB = 2**20  # a batch of keys to sort by is then 1 GB
 TRAINING, EVALUATION = 1, 2  # streams of random numbers
 
 
@@ -61,7 +61,20 @@ def add_settings(parser: cli.Parser) -> None:
 
 
 def settings_of(args: argparse.Namespace, no_rep: bool) -> Settings:
-    """The settings that the flags of :func:`add_settings` give."""
+    """The settings that the flags of :func:`add_settings` give.
+
+    Raises
+    ------
+    InputError
+        where the vocabulary is too large, or with ``no_rep`` too small.
+    """
+    if no_rep and args.num_vocab < args.seq_length:
+        raise InputError(
+            f"without repetition there are no {args.seq_length} different tokens in a vocabulary "
+            f"of {args.num_vocab}; give a larger --num_vocab or a smaller --seq_length"
+        )
+    if args.num_vocab > MAX_VOCAB:
+        raise InputError(f"--num_vocab {args.num_vocab}: {MAX_VOCAB} tokens at most")
     return Settings(
         args.num_vocab,
         args.seq_length,
@@ -328,7 +341,6 @@ def way_of_training(device: str | None, way: str, jobs: int | None, models: int)
 def _begin_process(threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     torch.set_num_threads(threads)
-    keep_freed_memory()
 
     def end_with_parent():
         multiprocessing.parent_process().join()

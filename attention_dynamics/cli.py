@@ -40,7 +40,6 @@ class Parser(argparse.ArgumentParser):
 def run(main: Callable[[], None]) -> None:
     """Run a script's ``main``: bad input ends it with one line and status 2, Ctrl-C with 130."""
     name = Path(sys.argv[0]).name
-    keep_freed_memory()
     try:
         main()
     except InputError as error:
@@ -54,6 +53,11 @@ def run(main: Callable[[], None]) -> None:
             file=sys.stderr,
         )
         sys.exit(2)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"{name}: not enough memory: try smaller sizes or batches", file=sys.stderr)
+        sys.exit(2)
     except BrokenPipeError:  # the output goes to "head", which has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -62,6 +66,12 @@ def run(main: Callable[[], None]) -> None:
             f"\n{name}: interrupted; the same command goes on from the last save", file=sys.stderr
         )
         sys.exit(130)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether numpy, or torch on a CPU or a GPU, was refused memory."""
+    words = "can't allocate memory", "out of memory"  # torch says so in a RuntimeError
+    return isinstance(error, MemoryError) or any(some in str(error) for some in words)
 
 
 def positive_int(text: str) -> int:
@@ -164,7 +174,7 @@ def add_folders(parser: Parser, script: str, *names: str) -> None:
 
 
 def find_device(name: str | None):
-    """The device called ``name``, or the best there is.
+    """The device called ``name``, or the best there is; torch is made ready to work on it.
 
     Raises
     ------
@@ -173,6 +183,7 @@ def find_device(name: str | None):
     """
     import torch
 
+    keep_freed_memory()
     # cuBLAS repeats its results only with this, set before its first use
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.deterministic = True
@@ -181,11 +192,11 @@ def find_device(name: str | None):
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
+    except (RuntimeError, AssertionError, ModuleNotFoundError):
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
         raise InputError(f"--device {name}: there is no such device here; try cpu")
-    if device.type == "cuda":
+    if device.index is not None and device.type == "cuda":
         torch.cuda.set_device(device)  # for what works on the current one: graphs, random numbers
     return device
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import copy
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -136,6 +138,22 @@ def test_memory_grows_with_the_batch_and_the_heads():
     assert grown > 4 * 2 * 512 * 12 * 32 * 4  # of each head at least queries and what they attend
 
 
+@cases
+def test_what_was_measured_is_freed(make, monkeypatch):
+    measured = []
+    stack = batched.Stack
+
+    def recorded(*arguments):
+        made = stack(*arguments)
+        measured.extend(map(weakref.ref, made.parameters.values()))
+        return made
+
+    monkeypatch.setattr(batched, "Stack", recorded)
+    batched.bytes_of_one(make()[0], SETTINGS, CPU)
+    gc.collect()
+    assert measured and not any(parameter() is not None for parameter in measured)
+
+
 def test_gather_draws_a_seed_once():
     drawn = []
 
@@ -152,6 +170,7 @@ class StandIn:
     """Does on a CPU what a CUDA graph does: a capture has no effect, a replay repeats it."""
 
     stack = None
+    streams = None
     captures = 0
     fails = False
 
@@ -178,7 +197,8 @@ def stand_in_capture(graph):
     for parameter, values in moments.items():
         for key, value in values.items():
             state[parameter][key].copy_(value)
-    if StandIn.fails:
+    if StandIn.fails:  # and leaves its stream, as torch.cuda.graph does
+        StandIn.streams.append("the capture's")
         raise RuntimeError("operation not permitted when stream is capturing")
 
 
@@ -195,8 +215,14 @@ def graphs(monkeypatch):
         def _adam(self):
             return torch.optim.Adam(self.parameters.values(), lr=self.lr, fused=True)
 
+        def side_stream(self):
+            return contextlib.nullcontext()
+
+    streams = ["the default one"]
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: streams[-1])
+    monkeypatch.setattr(torch.cuda, "set_stream", streams.append)
+    monkeypatch.setattr(StandIn, "streams", streams)
     monkeypatch.setattr(batched, "Stack", Captured)
-    monkeypatch.setattr(batched, "side_stream", contextlib.nullcontext)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", StandIn)
     monkeypatch.setattr(torch.cuda, "graph", stand_in_capture)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
@@ -230,6 +256,7 @@ def test_where_no_graph_can_be_captured_it_goes_on_without(graphs, monkeypatch, 
     assert_same(together(models), alone(models))
     assert StandIn.captures == 1
     assert "no CUDA graph" in capsys.readouterr().out
+    assert torch.cuda.current_stream() == "the default one"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

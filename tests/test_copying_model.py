@@ -385,6 +385,16 @@ class TestManyModels:
         with pytest.raises(InputError, match="--device tpu"):
             training.way_of_training("tpu", "auto", 1, 5).__enter__()
 
+    def test_the_way_on_a_gpu(self, monkeypatch):
+        monkeypatch.setattr(training.cli, "find_device", lambda name: torch.device("cuda"))
+        for way, jobs, batched in (
+            ("auto", None, True),
+            ("batched", 4, True),
+            ("separate", None, False),
+        ):
+            with training.way_of_training(None, way, jobs, 5) as chosen:
+                assert chosen.batched == batched and chosen.pool is None
+
 
 def test_loss_is_that_of_every_token():
     logits, source = torch.rand(3, 4, 5), torch.randint(5, (3, 4))

@@ -213,6 +213,21 @@ class TestSeq2seq:
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         assert (tmp_path / "a.pkl").read_bytes() == (tmp_path / "b.pkl").read_bytes()
 
+    def test_seeds_that_another_run_adds_meanwhile_are_kept(self, tmp_path, capsys, monkeypatch):
+        """A run of two seeds has trained them; before it ends, another finishes three."""
+        flags = seq2seq_flags(tmp_path, exp_name="a")
+        save = storage.save_pickle
+
+        def save_while_another_ends(content, path):
+            save(content, path)
+            if path.name == "seed1.pkl":
+                three = [sys.executable, FOLDER / "seq2seq.py", *flags, "--seeds", "3"]
+                subprocess.run(three, check=True, stdout=subprocess.DEVNULL)
+
+        monkeypatch.setattr(storage, "save_pickle", save_while_another_ends)
+        assert call("seq2seq.py", *flags, capsys=capsys)[0] == 0
+        assert list(load(tmp_path / "a.pkl")["histories"]) == [0, 1, 2]
+
     def test_processes_end_with_their_parent(self, tmp_path):
         flags = seq2seq_flags(tmp_path, jobs=2, steps=100000)
         process = subprocess.Popen(
@@ -248,7 +263,7 @@ class TestSeq2seqBadInput:
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
-            ({"num_vocab": 4}, ["--no_rep", "no 5 different tokens", "vocabulary of 4"]),
+            ({"num_vocab": 4}, ["without repetition", "no 5 different tokens", "vocabulary of 4"]),
             ({"num_vocab": 0}, ["--num_vocab", "0 is not a positive"]),
             ({"num_vocab": 2**40}, ["--num_vocab", "at most"]),
             ({"seq_length": -5}, ["--seq_length", "-5 is not a positive"]),
@@ -387,6 +402,22 @@ class TestMultihead:
             assert int(samples) == 3
             assert float(mean) == pytest.approx(np.mean(final), abs=6e-5)
             assert float(std) == pytest.approx(np.std(final, ddof=1), abs=6e-5)
+            attention = [history["attention_accuracy"][-1] for history in histories.values()]
+            assert float(line.split()[-1]) == pytest.approx(np.mean(attention), abs=6e-5)
+
+    def test_attention_of_the_heads_that_were_found(self, whole_multihead):
+        """It tells heads that copy by attention from those that copy by memory."""
+        lines = (whole_multihead / "output.txt").read_text().splitlines()
+        parts = whole_multihead / "logs" / "curves" / "heads"
+        for fate in ("good", "bad"):
+            (at,) = (i for i, line in enumerate(lines) if line.startswith(f"{fate} heads: "))
+            at_end = [
+                load(parts / f"head{head}-data{seed}.pkl")["history"]["attention_accuracy"][-1]
+                for head in lines[at].split()[2:]
+                for seed in range(2)
+            ]
+            mean, least, most = np.mean(at_end), min(at_end), max(at_end)
+            assert lines[at + 1].endswith(f"{mean:.4f} on average, {least:.4f} to {most:.4f}")
 
     def test_a_finished_run_says_so(self, whole_multihead, capsys):
         before = files_in(whole_multihead)
@@ -465,6 +496,13 @@ class TestMultiheadBadInput:
         result = call("multihead.py", *multihead_flags(tmp_path, **changes), capsys=capsys)
         assert_one_line(result, *words)
         assert files_in(tmp_path) == {}
+
+    def test_a_place_that_cannot_be_written_to(self, tmp_path, capsys):
+        """It is said before the first model, not after the last one."""
+        (tmp_path / "file").touch()
+        flags = multihead_flags(tmp_path, out_file=tmp_path / "file" / "curves.pkl")
+        assert_one_line(call("multihead.py", *flags, capsys=capsys), "file cannot be made")
+        assert list(files_in(tmp_path)) == ["file"]
 
     def test_a_result_of_unknown_origin_is_kept(self, tmp_path, capsys):
         (tmp_path / "curves.pkl").write_bytes(b"precious")

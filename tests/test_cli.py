@@ -1,0 +1,54 @@
+"""The command line: devices that are asked for, and memory that is refused."""
+
+import numpy as np
+import pytest
+import torch
+
+from attention_dynamics import cli
+from attention_dynamics.cli import InputError
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:1"])
+def test_a_gpu_by_its_name(name, monkeypatch):
+    """``torch.cuda.set_device`` refuses a device without an index."""
+    chosen = []
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda size, device: empty(size))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: chosen.append(device.index))
+    assert cli.find_device(name) == torch.device(name)
+    assert chosen == ([1] if name == "cuda:1" else [])
+
+
+@pytest.mark.parametrize("name", ["tpu", "meta", "privateuseone", "cuda:99", "cpu:x", ""])
+def test_a_device_that_is_not_there(name):
+    with pytest.raises(InputError, match="there is no such device here; try cpu"):
+        cli.find_device(name)
+
+
+def too_large_for_numpy():
+    np.empty(2**50)
+
+
+def too_large_for_torch():
+    torch.empty(2**60)
+
+
+def too_large_for_a_gpu():
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1024.00 GiB.")
+
+
+@pytest.mark.parametrize("main", [too_large_for_numpy, too_large_for_torch, too_large_for_a_gpu])
+def test_memory_that_is_refused_is_one_line(main, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.run(main)
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "not enough memory: try smaller sizes or batches" in err
+
+
+def test_other_errors_keep_their_traceback():
+    def main():
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        cli.run(main)
