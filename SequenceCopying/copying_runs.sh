@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every published run of sequence copying: permutations of 40 against 40 of 60 tokens, and the
+# Every run of sequence copying that is shown: permutations of 40 against 40 of 60 tokens, and the
 # combinations of attention heads.
 #
 #   ./copying_runs.sh [--dry-run] [seq2seq] [multihead]     both when none is named
@@ -16,7 +16,8 @@ for experiment in "${DATASETS[@]}"; do
       job "permutations|seq2seq.py --no_rep"
       job "40 of 60|seq2seq.py --no_rep num_vocab=60"
       ;;
-    multihead) job "multihead|multihead.py" ;;
+    # 80 steps for the published 200: after 200 a bad head has learned to copy by memory
+    multihead) job "multihead|multihead.py --steps 80 --max_heads 120" ;;
     toy)
       small="--seq_length 20 --hidden_dim 64 --bsize 64 --steps 120 --lr 0.003 --seeds 4"
       job "permutations|seq2seq.py --no_rep num_vocab=20 $small --exp_name toy_20of20"

@@ -168,17 +168,18 @@ def find_heads(args, settings: Settings, way: Way, folder: Path) -> tuple[list[i
             cli.say(f"{tried} heads tried: {len(found['good'])} good, {len(found['bad'])} bad")
     good, bad = found["good"][: args.good_heads], found["bad"][: args.bad_heads]
     for fate, heads in (("good", good), ("bad", bad)):
-        at_end = [value for head in heads for value in attention[head]] or [np.nan]
-        print(
-            f"{fate} heads: {' '.join(map(str, heads))}\n"
-            f"  attention at the position after their trials: {np.mean(at_end):.4f} on average, "
-            f"{np.min(at_end):.4f} to {np.max(at_end):.4f}"
-        )
+        print(f"{fate} heads: {' '.join(map(str, heads)) or 'none'}")
+        at_end = [value for head in heads for value in attention[head]]
+        if at_end:  # 0 of a good head: it copies by memory
+            print(
+                f"  attention at the position after their trials: {np.mean(at_end):.4f} on "
+                f"average, {min(at_end):.4f} to {max(at_end):.4f}"
+            )
     if len(bad) < args.n_heads or not good:
         raise InputError(
             f"among {tried} heads are {len(good)} good and {len(bad)} bad ones, too few to combine "
-            f"{args.n_heads}: try a larger --max_heads, another --seed, or other --steps (more "
-            "make more good heads), --learned or --failed"
+            f"{args.n_heads}: try other --steps (more make more good heads, fewer more bad ones), "
+            "a larger --max_heads, another --seed, --learned or --failed"
         )
     for fate, heads in (("good", good), ("bad", bad)):
         if len(heads) < wanted[fate]:

@@ -3,13 +3,14 @@
 from test_bash_scripts import calls, python, run  # noqa: F401  (python is a fixture)
 
 SCRIPT = "SequenceCopying/copying_runs.sh"
+MULTIHEAD = "python multihead.py --steps 80 --max_heads 120"
 SEQ2SEQ = ["python seq2seq.py --no_rep", "python seq2seq.py --no_rep num_vocab=60"]
 
 
 def test_published_commands():
-    assert run(SCRIPT, "--dry-run").stdout.splitlines() == [*SEQ2SEQ, "python multihead.py"]
+    assert run(SCRIPT, "--dry-run").stdout.splitlines() == [*SEQ2SEQ, MULTIHEAD]
     assert run(SCRIPT, "--dry-run", "seq2seq").stdout.splitlines() == SEQ2SEQ
-    assert run(SCRIPT, "multihead", "--dry-run").stdout.splitlines() == ["python multihead.py"]
+    assert run(SCRIPT, "multihead", "--dry-run").stdout.splitlines() == [MULTIHEAD]
 
 
 def test_toy_is_small_and_named_for_the_figure():
@@ -25,7 +26,7 @@ def test_one_run_at_a_time(python):  # noqa: F811
     assert end.returncode == 0, end.stderr
     made = calls(python)
     assert [line.split(" ", 2)[2] for line in made] == [
-        line.removeprefix("python ") for line in [*SEQ2SEQ, "python multihead.py"]
+        line.removeprefix("python ") for line in [*SEQ2SEQ, MULTIHEAD]
     ]
     assert all(line.split()[0].endswith("SequenceCopying") for line in made)
     assert all(line.split()[1] == "threads=" for line in made)
