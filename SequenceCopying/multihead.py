@@ -108,10 +108,7 @@ def main():
         raise InputError(
             f"{args.out_file} is there, but not made by this run: give another --out_file"
         )
-    try:
-        args.out_file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:  # better now than after hours
-        raise InputError(f"{args.out_file.parent} cannot be made: {error.strerror}") from None
+    storage.make_folder(args.out_file.parent)
     with way_of_training(args.device, args.way, args.jobs, args.max_heads) as way:
         good, bad = find_heads(args, settings, way, folder)
         chosen = choose_combinations(args, good, bad)

@@ -383,10 +383,7 @@ def train_all(
             histories[name] = part["history"]
             (folder / f"{name}.pt").unlink(missing_ok=True)  # a run was killed between the two
     todo = {name: task for name, task in tasks.items() if name not in histories}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:  # better now than after the first model
-        raise InputError(f"{folder} cannot be made: {error.strerror}") from None
+    storage.make_folder(folder)
     train_them = _train_batched if way.batched else _train_separately
     trained = train_them(todo, settings, way, folder, context, stop)
     with contextlib.closing(trained):

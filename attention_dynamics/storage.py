@@ -66,6 +66,20 @@ def _open_alone(temporary: Path, path: Path) -> BinaryIO:
         file.close()
 
 
+def make_folder(path: Path) -> None:
+    """Make ``path`` where it is not there: before long work, so that its end finds its place.
+
+    Raises
+    ------
+    InputError
+        where it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be made: {error.strerror}") from None
+
+
 def save_json(value: Any, path: Path) -> None:
     with write_whole(path) as file:
         file.write(json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass"))
