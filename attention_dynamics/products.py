@@ -45,16 +45,16 @@ def product_of_columns(a: Tensor, b: Tensor) -> Tensor:
     return product(b.T, a.T).T
 
 
-def multiplier(weight: Tensor) -> Callable[[Tensor], Tensor]:
-    """The function ``x -> product(x, weight)``, for one weight and many ``x``.
+def multiplier(weight: Tensor, bias: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+    """The function ``x -> product(x, weight, bias)``, for one weight and many ``x``.
 
     The weight is put into oneDNN's own layout once, not each time.
     """
     if not by_onednn(weight):
-        return lambda x: x @ weight.T
+        return lambda x: F.linear(x, weight, bias)
     prepared = weight.contiguous().to_mkldnn()
     return lambda x: torch.ops.mkldnn._linear_pointwise(
-        x.contiguous(), prepared, None, "none", [], ""
+        x.contiguous(), prepared, bias, "none", [], ""
     )
 
 

@@ -151,7 +151,8 @@ class Scripted:
         n = len(lengths)
         keys = torch.zeros(n, 1, 1, dtype=torch.float64)
         state = (torch.zeros(1, n, 1), torch.zeros(1, n, 1))
-        return model.Encoded(keys, keys, torch.ones(n, 1, dtype=torch.bool), state)
+        mask = torch.ones(n, 1, dtype=torch.bool)
+        return model.Encoded(keys, keys[:, :, 0], keys, mask, state)
 
     def decode(self, inputs, state):
         self.steps += 1

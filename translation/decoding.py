@@ -87,9 +87,8 @@ def beam_search(
         if len(keep) < len(sentences):
             sentences = sentences[keep]
             tokens, last, ended, scores = (x[rows] for x in (tokens, last, ended, scores))
-            encoded = Encoded(
-                encoded.keys[rows], encoded.values[rows], encoded.mask[rows], encoded.state
-            )
+            *of_tokens, first_state = encoded
+            encoded = Encoded(*(x[rows] for x in of_tokens), first_state)
     for i in range(len(sentences)):
         _keep_best(sentences[i], tokens[i, 0], scores[i, 0], best_tokens, best_scores)
     return best_tokens, best_scores

@@ -22,13 +22,14 @@ SAFE_TOTALS = 1e-20, 1e30
 class Encoded(NamedTuple):
     """Source sentences, padded: what the decoder needs of them.
 
-    A query ``q_t = W_a d_t`` meets an encoder state in ``q_t . h_s = d_t . (W_a^T h_s)``, and the
-    context ``W_c sum(alpha_ts h_s)`` is ``sum(alpha_ts (W_c h_s))``. Both products with ``h_s`` are
-    the same for every target token, so they are made once.
+    An attention logit ``(W_a d_t + b_a) . h_s`` is ``d_t . (W_a^T h_s) + b_a . h_s``. The context
+    ``W_c sum(alpha_ts h_s) + b_c`` is ``sum(alpha_ts (W_c h_s + b_c))``, since α sums to 1. What
+    depends on ``h_s`` alone is the same for every target token, so it is computed once.
     """
 
     keys: Tensor  # (batch, source length, hidden), W_a^T h_s
-    values: Tensor  # (batch, source length, hidden), W_c h_s
+    key_biases: Tensor  # (batch, source length), b_a . h_s
+    values: Tensor  # (batch, source length, hidden), W_c h_s + b_c
     mask: Tensor  # (batch, source length), true at tokens
     state: tuple[Tensor, Tensor]  # the decoder's first (h, c): (layers, batch, hidden) each
 
@@ -49,9 +50,10 @@ class Translator(nn.Module):
 
     One embedding serves both languages. Encoder: bidirectional LSTM; decoder: LSTM over the
     target, whose first state is, per layer, the mean of the two directions' final states. With
-    decoder states ``d``, encoder states ``h``: attention logits ``(W_a d_t) . h_s``, softmax over
-    the source tokens (or all logits 0, uniform); context ``c_t = W_c sum(alpha_ts h_s)``; output
-    ``o_t = ReLU(W_f [d_t; c_t])`` and ``p = softmax(W_o o_t)``.
+    decoder states ``d``, encoder states ``h``: attention logits ``(W_a d_t + b_a) . h_s``, softmax
+    over the source tokens (or all logits 0, uniform); context
+    ``c_t = W_c sum(alpha_ts h_s) + b_c``; output ``o_t = ReLU(W_f [d_t; c_t] + b_f)`` and
+    ``p = softmax(W_o o_t + b_o)``.
     """
 
     def __init__(self, vocab_size: int, h_dim: int, n_layers: int, dropout: float, uniform: bool):
@@ -64,10 +66,10 @@ class Translator(nn.Module):
             for layer in range(n_layers)
         )
         self.decoder = nn.LSTM(h_dim, h_dim, n_layers, dropout=dropout if n_layers > 1 else 0.0)
-        self.query = nn.Linear(h_dim, 2 * h_dim, bias=False)  # W_a
-        self.context = nn.Linear(2 * h_dim, h_dim, bias=False)  # W_c
-        self.combine = nn.Linear(2 * h_dim, h_dim, bias=False)  # W_f
-        self.output = nn.Linear(h_dim, vocab_size, bias=False)  # W_o
+        self.query = nn.Linear(h_dim, 2 * h_dim)  # W_a, b_a
+        self.context = nn.Linear(2 * h_dim, h_dim)  # W_c, b_c
+        self.combine = nn.Linear(2 * h_dim, h_dim)  # W_f, b_f
+        self.output = nn.Linear(h_dim, vocab_size)  # W_o, b_o
 
     def forward(
         self, source: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor
@@ -101,7 +103,9 @@ class Translator(nn.Module):
         mask = token_mask(lengths, source.device)
         combined = self.combined(tokens_of(decoded, mask), tokens_of(context, mask))
         predicted = without_first(target, target_lengths)
-        losses = TokenLosses.apply(full_rows(combined), self.output.weight, full_rows(predicted))
+        losses = TokenLosses.apply(
+            full_rows(combined), self.output.weight, self.output.bias, full_rows(predicted)
+        )
         return losses[: len(predicted)]
 
     def encode(self, embedded: Tensor, lengths: Tensor) -> Encoded:
@@ -112,11 +116,15 @@ class Translator(nn.Module):
                 hidden = dropout(hidden, self.dropout, self.training)
             hidden, (h, c) = bilstm(lstm, hidden, lengths)
             finals.append((h.mean(dim=0), c.mean(dim=0)))  # (batch, hidden)
-        keys, values = linear(hidden, self.query.weight.T), linear(hidden, self.context.weight)
-        mask = token_mask(lengths, embedded.device)
+        keys = linear(hidden, self.query.weight.T)
+        values = linear(hidden, self.context.weight, self.context.bias)
         h, c = zip(*finals)
         return Encoded(
-            padded(keys, lengths), padded(values, lengths), mask, (torch.stack(h), torch.stack(c))
+            padded(keys, lengths),
+            padded(hidden @ self.query.bias, lengths),
+            padded(values, lengths),
+            token_mask(lengths, embedded.device),
+            (torch.stack(h), torch.stack(c)),
         )
 
     def decode(
@@ -131,29 +139,34 @@ class Translator(nn.Module):
         if self.uniform:
             logits = decoded.new_zeros(*decoded.shape[:2], encoded.mask.shape[1])
         else:
-            logits = decoded @ encoded.keys.transpose(1, 2)
+            logits = torch.baddbmm(
+                encoded.key_biases[:, None, :], decoded, encoded.keys.transpose(1, 2)
+            )
         return logits.masked_fill(~encoded.mask[:, None, :], float("-inf")).softmax(dim=2)
 
     def predict(self, decoded: Tensor, context: Tensor) -> Tensor:
         """Logits (..., vocabulary) of decoder states and contexts (..., hidden)."""
-        return linear(self.combined(decoded, context), self.output.weight)
+        return linear(self.combined(decoded, context), self.output.weight, self.output.bias)
 
     def combined(self, decoded: Tensor, context: Tensor) -> Tensor:
         """o_t (..., hidden) of decoder states and contexts (..., hidden)."""
-        return F.relu(linear(torch.cat([decoded, context], dim=-1), self.combine.weight))
+        both = torch.cat([decoded, context], dim=-1)
+        return F.relu(linear(both, self.combine.weight, self.combine.bias))
 
 
 class TokenLosses(torch.autograd.Function):
-    """-log softmax(W_o o_t) at the target tokens.
+    """-log softmax(W_o o_t + b_o) at the target tokens.
 
     The logits, far larger than all else in a training step, become probabilities and then their
     own gradient in place: memory that is new costs as much time as the product that fills it.
     """
 
     @staticmethod
-    def forward(ctx, combined: Tensor, weight: Tensor, predicted: Tensor) -> Tensor:
-        """o_t (tokens, hidden), W_o (vocabulary, hidden), target tokens (tokens,) -> (tokens,)."""
-        logits = product(combined, weight)
+    def forward(ctx, combined: Tensor, weight: Tensor, bias: Tensor, predicted: Tensor) -> Tensor:
+        """o_t (tokens, hidden), W_o (vocabulary, hidden), b_o (vocabulary,), target tokens
+        (tokens,) -> (tokens,).
+        """
+        logits = product(combined, weight, bias)
         log_probs = log_probs_in_place(logits, predicted)
         ctx.save_for_backward(combined, weight, predicted, logits)
         return -log_probs
@@ -164,7 +177,7 @@ class TokenLosses(torch.autograd.Function):
         combined, weight, predicted, probs = ctx.saved_tensors
         by_logits = probs.mul_(by_losses[:, None])
         by_logits[torch.arange(len(predicted)), predicted] -= by_losses
-        return *gradients(combined, weight, by_logits), None
+        return *gradients(combined, weight, by_logits), by_logits.sum(dim=0), None
 
 
 def log_probs_in_place(logits: Tensor, predicted: Tensor) -> Tensor:
@@ -234,7 +247,8 @@ def token_evidence(
 ) -> tuple[Output, Tensor]:
     """The model's output, and β of every pair of source token and predicted token: (pairs,).
 
-    ``beta_ts = log p(y_t)`` where the context is ``W_c h_s``, that of source token ``s`` alone.
+    ``beta_ts = log p(y_t)`` where the context is ``W_c h_s + b_c``, that of source token ``s``
+    alone.
     The vocabulary's logits are made for ``PAIRS_AT_ONCE`` pairs at a time.
     """
     encoded = model.encode(model.embedding(source), source_lengths)
@@ -250,8 +264,9 @@ def token_evidence(
     predicted = padded(without_first(target, target_lengths), lengths)[sentence, step]
     # W_f [d; c] is a part of d and a part of c: each is made once a token, not once a pair
     weight_d, weight_c = model.combine.weight.chunk(2, dim=1)
-    from_decoded, from_values = decoded @ weight_d.T, encoded.values @ weight_c.T
-    output = multiplier(model.output.weight)
+    from_decoded = F.linear(decoded, weight_d, model.combine.bias)
+    from_values = encoded.values @ weight_c.T
+    output = multiplier(model.output.weight, model.output.bias)
     beta = decoded.new_empty(len(predicted))
     for start in range(0, len(beta), PAIRS_AT_ONCE):
         at = slice(start, start + PAIRS_AT_ONCE)
