@@ -27,7 +27,6 @@ from training import (
     accuracies,
     append,
     evaluation_batch,
-    is_evaluated,
     nll,
     training_batch,
 )
@@ -81,12 +80,13 @@ def train_stack(
     histories: list[History] = [{column: [] for column in COLUMNS} for _ in models]
     rows = list(range(len(models)))  # which model is where in the stack; some may have ended
     under_way = set(rows)
-    held_out = gather(lambda seed: evaluation_batch(settings, seed), seeds, device)
+    held_out = evaluation_batch(settings).to(device)
     losses = []  # since the last evaluation, each (models,)
+    last = settings.evaluations[-1]
     with same_precision_as_cudnn():
-        for step in range(settings.steps + 1):
-            if is_evaluated(settings, step):
-                measured = stack.evaluate(held_out)
+        for step in range(last + 1):
+            if step in settings.evaluations:
+                measured = stack.evaluate(held_out, settings.length)
                 mean = torch.stack(losses).mean(dim=0).tolist() if losses else None
                 losses.clear()
                 for row, index in enumerate(rows):
@@ -94,7 +94,7 @@ def train_stack(
                         continue
                     values = {name: column[row] for name, column in measured.items()}
                     append(histories[index], step, mean[row] if mean else float("nan"), values)
-                    if step == settings.steps or (stop is not None and stop(histories[index])):
+                    if step == last or (stop is not None and stop(histories[index])):
                         under_way.remove(index)
                         yield index, histories[index]
                 if not under_way:
@@ -102,7 +102,6 @@ def train_stack(
                 if len(under_way) <= SHRINK_AT * len(rows):
                     kept = [row for row, index in enumerate(rows) if index in under_way]
                     rows = [rows[row] for row in kept]
-                    held_out = held_out[kept]
                     stack.keep(kept)
             at_step = [seeds[index] for index in rows]
             source = gather(lambda seed, s=step: training_batch(settings, seed, s), at_step, device)
@@ -146,15 +145,15 @@ class Stack:
         return self.graph_losses.clone()
 
     @torch.no_grad()
-    def evaluate(self, source: Tensor) -> dict[str, list[float]]:
-        """:func:`training.accuracies` of each model on its own of ``source``."""
+    def evaluate(self, source: Tensor, copied: int) -> dict[str, list]:
+        """:func:`training.accuracies` of each model on the same ``source`` (batch, length)."""
 
-        def of_one(parameters: dict[str, Tensor], source: Tensor) -> dict[str, Tensor]:
-            return accuracies(*functional_call(self.template, parameters, (source,)), source)
+        def of_one(parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+            output = functional_call(self.template, parameters, (source,))
+            return accuracies(*output, source, copied)
 
-        measured = torch.vmap(of_one)(self.parameters, source)
-        values = torch.stack(list(measured.values())).tolist()  # one transfer for all
-        return dict(zip(measured, values))
+        measured = torch.vmap(of_one)(self.parameters)
+        return {name: values.tolist() for name, values in measured.items()}
 
     def losses(self, source: Tensor) -> Tensor:
         """Mean negative log-likelihood (models,) of ``source`` (models, batch, length)."""

@@ -16,8 +16,7 @@ for experiment in "${DATASETS[@]}"; do
       job "permutations|seq2seq.py --no_rep"
       job "40 of 60|seq2seq.py --no_rep num_vocab=60"
       ;;
-    # 80 steps for the published 200: after 200 a bad head has learned to copy by memory
-    multihead) job "multihead|multihead.py --steps 80 --max_heads 120" ;;
+    multihead) job "multihead|multihead.py" ;;
     toy)
       small="--seq_length 20 --hidden_dim 64 --bsize 64 --steps 120 --lr 0.003 --seeds 4"
       job "permutations|seq2seq.py --no_rep num_vocab=20 $small --exp_name toy_20of20"

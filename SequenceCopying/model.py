@@ -19,11 +19,13 @@ from attention_dynamics.products import linear
 
 from gru import gru
 
+SPECIALS = 2  # tokens after the vocabulary's own: </s>, then <s>
+
 
 class Output(NamedTuple):
     """What a copier finds in a batch of sequences, given the tokens before each one."""
 
-    logits: Tensor  # (batch, length, vocabulary)
+    logits: Tensor  # (batch, length, n_vocab + 2)
     alpha: Tensor  # (batch, length, source length), with heads (batch, length, heads, ...)
 
 
@@ -31,55 +33,72 @@ class Copier(nn.Module):
     """Sequence copying with single-head attention: the translator's, in small.
 
     One embedding serves source and target. With decoder states ``d``, encoder states ``h``:
-    attention logits ``(W_a d_t) . h_s``, softmax over the source (or all logits 0, uniform);
-    context ``c_t = W_c sum(alpha_ts h_s)``; ``p = softmax(W_o tanh(W [d_t; c_t]))``. The decoder
-    starts from the encoder's final state; from the mean of both directions' with ``bi``.
+    attention logits ``(W_a d_t + b_a) . h_s``, softmax over the source (or all logits 0, uniform);
+    context ``c_t = W_c sum(alpha_ts h_s) + b_c``;
+    ``p = softmax(W_o tanh(W [d_t; c_t] + b) + b_o)``. The decoder starts from the encoder's final
+    state; from the mean of both directions' with ``bi``.
 
-    Tokens are 0 to ``n_vocab - 1``; ``n_vocab`` itself is <s>, which is never predicted.
+    Tokens are 0 to ``n_vocab - 1``, then </s>, which ends a sequence, and <s>.
+
+    Two controls: with ``no_context`` the context is 0, so that the decoder has the encoder's final
+    state alone; with ``no_bias`` the linear layers have no biases.
     """
 
-    def __init__(self, n_vocab: int, hidden_dim: int, bi: bool = False, uniform: bool = False):
+    def __init__(
+        self,
+        n_vocab: int,
+        hidden_dim: int,
+        bi: bool = False,
+        uniform: bool = False,
+        no_context: bool = False,
+        no_bias: bool = False,
+    ):
         super().__init__()
-        self.n_vocab, self.uniform, self.fused = n_vocab, uniform, True
-        self.embedding = nn.Embedding(n_vocab + 1, hidden_dim)
+        self.n_vocab, self.uniform, self.no_context = n_vocab, uniform, no_context
+        self.fused = True
+        self.embedding = nn.Embedding(n_vocab + SPECIALS, hidden_dim)
         self.encoder = nn.LSTM(hidden_dim, hidden_dim, bidirectional=bi)
         self.decoder = nn.LSTM(hidden_dim, hidden_dim)
         width = 2 * hidden_dim if bi else hidden_dim
-        self.query = nn.Linear(hidden_dim, width, bias=False)  # W_a
-        self.context = nn.Linear(width, hidden_dim, bias=False)  # W_c
-        self.combine = nn.Linear(2 * hidden_dim, hidden_dim, bias=False)  # W
-        self.output = nn.Linear(hidden_dim, n_vocab, bias=False)  # W_o
+        bias = not no_bias
+        self.query = nn.Linear(hidden_dim, width, bias)  # W_a, b_a
+        self.context = nn.Linear(width, hidden_dim, bias)  # W_c, b_c
+        self.combine = nn.Linear(2 * hidden_dim, hidden_dim, bias)  # W, b
+        self.output = nn.Linear(hidden_dim, n_vocab + SPECIALS, bias)  # W_o, b_o
 
     def forward(self, source: Tensor) -> Output:
-        """Tokens (batch, length), to be copied; the decoder reads those before each one."""
+        """Tokens (batch, length), to be copied; the decoder reads <s> and all but the last."""
         encoded, (h, c) = recur(self.encoder, self.embedding(source), None, self.fused)
         state = (h.mean(dim=0, keepdim=True), c.mean(dim=0, keepdim=True))  # over directions
-        inputs = shifted(source, self.n_vocab)
+        inputs = shifted(source, start=self.n_vocab + 1)
         decoded, _ = recur(self.decoder, self.embedding(inputs), state, self.fused)
         multiply = linear if self.fused else F.linear
-        queries = multiply(decoded, self.query.weight)
+        queries = multiply(decoded, self.query.weight, self.query.bias)
         logits = queries @ encoded.transpose(1, 2)  # (batch, length, source length)
         alpha = (torch.zeros_like(logits) if self.uniform else logits).softmax(dim=2)
-        context = multiply(alpha @ encoded, self.context.weight)  # (batch, length, hidden)
+        if self.no_context:
+            context = torch.zeros_like(decoded)  # (batch, length, hidden)
+        else:
+            context = multiply(alpha @ encoded, self.context.weight, self.context.bias)
         both = torch.cat([decoded, context], dim=2)
-        combined = torch.tanh(multiply(both, self.combine.weight))
+        combined = torch.tanh(multiply(both, self.combine.weight, self.combine.bias))
         return Output(self.output(combined), alpha)
 
 
 class Head(nn.Module):
-    """An attention head: its query projection and its context projection."""
+    """An attention head: its query projection and its context projection, with their biases."""
 
     def __init__(self, hidden_dim: int):
         super().__init__()
-        self.query = nn.Linear(hidden_dim, hidden_dim, bias=False)
-        self.context = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.query = nn.Linear(hidden_dim, hidden_dim)
+        self.context = nn.Linear(hidden_dim, hidden_dim)
 
 
 class MultiHeadCopier(nn.Module):
     """Sequence copying with several attention heads (paper, section 5.2).
 
     GRU encoder and decoder, an embedding each; every head attends as in :class:`Copier`, and their
-    contexts are averaged. ``p = softmax(W_o tanh(W [c_t; d_t]))``.
+    contexts are averaged. ``p = softmax(W_o tanh(W [c_t; d_t] + b) + b_o)``.
 
     The heads are made last, so that a seed gives the same base whatever their number.
     """
@@ -87,31 +106,36 @@ class MultiHeadCopier(nn.Module):
     def __init__(self, n_vocab: int, hidden_dim: int, n_heads: int):
         super().__init__()
         self.n_vocab, self.fused = n_vocab, True
-        self.source_embedding = nn.Embedding(n_vocab, hidden_dim)
-        self.target_embedding = nn.Embedding(n_vocab + 1, hidden_dim)
+        self.source_embedding = nn.Embedding(n_vocab + SPECIALS, hidden_dim)
+        self.target_embedding = nn.Embedding(n_vocab + SPECIALS, hidden_dim)
         self.encoder = nn.GRU(hidden_dim, hidden_dim)
         self.decoder = nn.GRU(hidden_dim, hidden_dim)
-        self.combine = nn.Linear(2 * hidden_dim, hidden_dim, bias=False)  # W
-        self.output = nn.Linear(hidden_dim, n_vocab, bias=False)  # W_o
+        self.combine = nn.Linear(2 * hidden_dim, hidden_dim)  # W, b
+        self.output = nn.Linear(hidden_dim, n_vocab + SPECIALS)  # W_o, b_o
         self.heads = nn.ModuleList(Head(hidden_dim) for _ in range(n_heads))
 
     def forward(self, source: Tensor) -> Output:
-        """Tokens (batch, length), to be copied; the decoder reads those before each one."""
+        """Tokens (batch, length), to be copied; the decoder reads <s> and all but the last."""
         encoded, state = recur(self.encoder, self.source_embedding(source), None, self.fused)
-        inputs = self.target_embedding(shifted(source, self.n_vocab))
+        inputs = self.target_embedding(shifted(source, start=self.n_vocab + 1))
         decoded, _ = recur(self.decoder, inputs, state, self.fused)
         multiply = linear if self.fused else F.linear
         # All heads at once: their queries stand side by side, as so many more target positions.
         n_heads = len(self.heads)
-        queries = multiply(decoded, torch.cat([head.query.weight for head in self.heads]))
+        queries = multiply(
+            decoded,
+            torch.cat([head.query.weight for head in self.heads]),
+            torch.cat([head.query.bias for head in self.heads]),
+        )
         queries = queries.unflatten(2, (n_heads, -1)).flatten(1, 2)  # (batch, length * heads, ...)
         alpha = (queries @ encoded.transpose(1, 2)).softmax(dim=2)
         attended = (alpha @ encoded).unflatten(1, (-1, n_heads)).flatten(2, 3)
         # the sum of the heads' contexts is one product with their projections side by side
         projections = torch.cat([head.context.weight for head in self.heads], dim=1)
-        context = multiply(attended, projections) / n_heads  # (batch, length, hidden)
+        biases = torch.stack([head.context.bias for head in self.heads]).sum(dim=0)
+        context = multiply(attended, projections, biases) / n_heads  # (batch, length, hidden)
         both = torch.cat([context, decoded], dim=2)
-        combined = torch.tanh(multiply(both, self.combine.weight))
+        combined = torch.tanh(multiply(both, self.combine.weight, self.combine.bias))
         return Output(self.output(combined), alpha.unflatten(1, (-1, n_heads)))
 
 

@@ -14,6 +14,9 @@ interrupted goes on from there and ends the same; one of other counts uses what 
 
 import math
 import pickle
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -25,11 +28,14 @@ from attention_dynamics.histories import LEARNED, History, kinds_of_combinations
 
 from model import build_multihead
 from training import (
+    BATCHED_MODELS,
+    PART_TYPES,
     Settings,
     Task,
     Way,
     add_settings,
     add_way,
+    check_part,
     settings_of,
     train_all,
     way_of_training,
@@ -49,8 +55,12 @@ QUICK = {
     "out_file": Path(__file__).resolve().parent / "re_8headcomb_quick.pkl",
 }
 MAX_HEADS = 32  # of a combination: its file is named after them
-AT_ONCE = 16  # heads that are tried together; a number of cores here would change who is tried
+AT_ONCE = 8  # heads that are tried together on a CPU; their counts are printed so often
+SURVEYED = 16  # heads of a base
+MAX_SEED = 2**32  # there are no more heads
+COMBINATIONS = "combinations"  # the folder of their learning curves
 KINDS = ("bad", "good", "random")
+FATES = ("good", "bad", "neither", "not tried further")
 
 
 def parse_args():
@@ -61,15 +71,41 @@ def parse_args():
     parser.add_argument("--bad_heads", type=number, default=20, help="bad heads to find")
     parser.add_argument("--random_heads", type=number, default=30, help="heads to draw from at all")
     parser.add_argument("--samples", type=number, default=50, help="combinations of each kind")
-    parser.add_argument("--data_seeds", type=number, default=3, help="trials of a head")
-    parser.add_argument("--max_heads", type=number, default=200, help="heads to try, at most")
     parser.add_argument(
-        "--learned", type=cli.positive_float, default=LEARNED, help="a good head's token accuracy"
+        "--data_seeds", type=number, default=3, help="trials of each head, on different data"
     )
     parser.add_argument(
-        "--failed", type=cli.positive_float, default=0.6, help="a bad head's, at the end, is below"
+        "--max_heads",
+        type=number,
+        help="stop the search after this many heads and combine what was found "
+        "(default: search until enough are found)",
+    )
+    parser.add_argument(
+        "--learned",
+        type=cli.positive_float,
+        default=LEARNED,
+        help="a trial is good if its token accuracy rises above this",
+    )
+    parser.add_argument(
+        "--failed",
+        type=cli.positive_float,
+        default=0.6,
+        help="a trial is bad if its final token accuracy is below this",
     )
     parser.add_argument("--seed", type=cli.seed, default=0, help="seed of the base model")
+    parser.add_argument(
+        "--base_seeds",
+        type=cli.seed,
+        nargs="+",
+        metavar="SEED",
+        help="only survey heads: try --max_heads heads (default: 16) on each of these base models "
+        "and report how many are good, bad or neither",
+    )
+    parser.add_argument(
+        "--fresh_data",
+        action="store_true",
+        help="give every combination a data seed of its own (default: data seed 0 for all)",
+    )
     add_settings(parser)
     parser.add_argument(
         "--out_file",
@@ -94,8 +130,6 @@ def main():
         raise InputError(
             f"--n_heads {args.n_heads} cannot be combined from fewer --bad_heads or --random_heads"
         )
-    if args.max_heads < args.good_heads + args.bad_heads:
-        raise InputError(f"--max_heads {args.max_heads}: too few for the good and the bad ones")
     if not args.failed <= args.learned < 1:
         raise InputError(
             f"--failed {args.failed} and --learned {args.learned} are not two accuracies, below 1, "
@@ -109,7 +143,14 @@ def main():
             f"{args.out_file} is there, but not made by this run: give another --out_file"
         )
     storage.make_folder(args.out_file.parent)
-    with way_of_training(args.device, args.way, args.jobs, args.max_heads) as way:
+    for path in (folder / COMBINATIONS).glob("*.pkl"):  # one of other settings ends the run at once
+        part = storage.load_pickle(path, f"delete {folder} to train again")
+        check_part(part, path, asdict(settings) | combination_context(args), PART_TYPES)
+        break
+    with way_of_training(args.device, args.way, args.jobs, AT_ONCE) as way:
+        if args.base_seeds:
+            survey(args, settings, way, folder)
+            return
         good, bad = find_heads(args, settings, way, folder)
         chosen = choose_combinations(args, good, bad)
         curves = train_combinations(args, settings, way, folder, chosen)
@@ -125,79 +166,183 @@ def main():
 def find_heads(args, settings: Settings, way: Way, folder: Path) -> tuple[list[int], list[int]]:
     """The first good and the first bad heads, as many as are asked for, by rising seed.
 
-    Raises
-    ------
-    InputError
-        where too few are found to combine.
+    Fewer where ``--max_heads`` ends the search.
     """
-    context = {"seed": args.seed, "hidden_dim": args.hidden_dim, "learned": args.learned}
-    found = {"good": [], "bad": []}
     wanted = {"good": args.good_heads, "bad": args.bad_heads}
-    stop = partial(has_learned, threshold=args.learned)
-    tried, trained = 0, []
-    attention = {}  # at the position that is copied, when a trial ended
-
-    def finished(name: str, history: History) -> None:
-        trained.append(name)
-
-    while tried < args.max_heads and any(len(found[fate]) < wanted[fate] for fate in found):
-        heads = range(tried, min(tried + AT_ONCE, args.max_heads))
-        fates = dict.fromkeys(heads)  # of the trials so far, while they are all alike
-        for data_seed in range(args.data_seeds):
-            tasks = {
-                f"head{head}-data{data_seed}": Task(builder(args, (head,)), data_seed)
-                for head in fates
-            }
-            histories = train_all(tasks, settings, way, folder / "heads", context, stop, finished)
-            for head, history in zip(list(fates), histories.values()):
-                fate = fate_of(history, args.learned, args.failed)
-                if fate is None or fates[head] not in (None, fate):
-                    del fates[head]  # neither good nor bad
-                elif len(found[fate]) >= wanted[fate]:
-                    del fates[head]  # there are enough of its kind
-                else:
-                    fates[head] = fate
-                    attention.setdefault(head, []).append(history["attention_accuracy"][-1])
-        for head, fate in fates.items():
-            found[fate].append(head)
+    found = {fate: [] for fate in FATES}
+    attention = {}  # at the position that is copied, when a head's trials ended
+    at_once = BATCHED_MODELS if way.batched else AT_ONCE  # does not change which heads are found
+    limit = args.max_heads or MAX_SEED
+    seconds, timed = 0.0, 0  # heads that were tried now, and the time they took
+    tried = 0
+    while (
+        lacking := [fate for fate in wanted if len(found[fate]) < wanted[fate]]
+    ) and tried < limit:
+        heads = range(tried, min(tried + at_once, limit))
+        trained, start = [], time.monotonic()
+        trials = try_heads(args, settings, way, folder, args.seed, heads, lacking, trained)
+        for head, histories in trials.items():
+            found[fate_of_head(args, histories)].append(head)
+            attention[head] = [history["attention_accuracy"][-1] for history in histories]
         tried = heads.stop
         if trained:  # else an earlier run has said so
-            cli.say(f"{tried} heads tried: {len(found['good'])} good, {len(found['bad'])} bad")
-    good, bad = found["good"][: args.good_heads], found["bad"][: args.bad_heads]
-    for fate, heads in (("good", good), ("bad", bad)):
-        print(f"{fate} heads: {' '.join(map(str, heads)) or 'none'}")
-        at_end = [value for head in heads for value in attention[head]]
-        if at_end:  # 0 of a good head: it copies by memory
+            seconds, timed = seconds + time.monotonic() - start, timed + len(heads)
+            counts = ", ".join(f"{len(found[fate])} {fate}" for fate in FATES if found[fate])
+            rest = time_left(found, wanted, tried, seconds / timed)
+            cli.say(f"{tried} heads tried: {counts}{rest}")
+    print(f"of {tried} heads: " + ", ".join(f"{len(found[fate])} {fate}" for fate in FATES))
+    for fate in wanted:
+        found[fate] = found[fate][: wanted[fate]]
+        print(f"{fate} heads: {' '.join(map(str, found[fate])) or 'none'}")
+        at_end = [value for head in found[fate] for value in attention[head]]
+        if at_end:  # near 0 for a good head: it copies without attention at the position
             print(
                 f"  attention at the position after their trials: {np.mean(at_end):.4f} on "
                 f"average, {min(at_end):.4f} to {max(at_end):.4f}"
             )
-    if len(bad) < args.n_heads or not good:
-        raise InputError(
-            f"among {tried} heads are {len(good)} good and {len(bad)} bad ones, too few to combine "
-            f"{args.n_heads}: try other --steps (more make more good heads, fewer more bad ones), "
-            "a larger --max_heads, another --seed, --learned or --failed"
+        if len(found[fate]) < wanted[fate]:
+            print(
+                f"  fewer than the {wanted[fate]} wanted: a larger --max_heads continues the search"
+            )
+    return found["good"], found["bad"]
+
+
+def time_left(
+    found: dict[str, list[int]], wanted: dict[str, int], tried: int, seconds: float
+) -> str:
+    """How long the search will go on if heads go on as so far, at ``seconds`` a head."""
+    lacking = {fate: count - len(found[fate]) for fate, count in wanted.items()}
+    lacking = {fate: count for fate, count in lacking.items() if count > 0}
+    none_yet = [fate for fate in lacking if not found[fate]]
+    if not lacking:
+        return ""
+    if none_yet:
+        return f"; no {' and no '.join(none_yet)} head yet, so the time left is unknown"
+    heads = max(count * tried / len(found[fate]) for fate, count in lacking.items())
+    minutes = max(1, round(heads * seconds / 60))
+    hours = f"{minutes // 60} h " if minutes >= 60 else ""
+    return f"; at this rate about {hours}{minutes % 60} min for the rest"
+
+
+def try_heads(
+    args,
+    settings: Settings,
+    way: Way,
+    folder: Path,
+    base: int,
+    heads: Iterable[int],
+    lacking: Sequence[str],
+    trained: list[str],
+) -> dict[int, list[History]]:
+    """Train the base with each of ``heads`` alone, on one data seed after the other.
+
+    Parameters
+    ----------
+    lacking : the kinds, good or bad, that are looked for: a head goes on to its next trial as long
+        as all its trials so far speak for one of these
+    trained : the names of trials that were not there already are appended to it
+
+    Returns
+    -------
+    the histories of each head's trials
+    """
+    context = {"seed": base, "hidden_dim": args.hidden_dim, "learned": args.learned}
+    stop = partial(has_learned, threshold=args.learned)
+    trials: dict[int, list[History]] = {head: [] for head in heads}
+    for data_seed in range(args.data_seeds):
+        names = {
+            f"head{head}-data{data_seed}": head
+            for head, histories in trials.items()
+            if data_seed == 0 or fates_of(args, histories) in ({fate} for fate in lacking)
+        }
+        tasks = {
+            name: Task(builder(args, base, (head,)), data_seed) for name, head in names.items()
+        }
+        found = train_all(
+            tasks,
+            settings,
+            way,
+            folder / f"heads-base{base}",
+            context,
+            stop,
+            finished=lambda name, _: trained.append(name),
         )
-    for fate, heads in (("good", good), ("bad", bad)):
-        if len(heads) < wanted[fate]:
-            print(f"fewer than {wanted[fate]} {fate} heads among {tried}: going on with these")
-    return good, bad
+        for name, head in names.items():
+            trials[head].append(found[name])
+    return trials
 
 
-def builder(args, heads: tuple[int, ...]):
-    """A function that builds the base with these heads."""
-    return partial(build_multihead, args.seed, heads, args.num_vocab, args.hidden_dim)
+def builder(args, base: int, heads: tuple[int, ...]):
+    """A function that builds the base model with these heads."""
+    return partial(build_multihead, base, heads, args.num_vocab, args.hidden_dim)
 
 
 def has_learned(history: History, threshold: float) -> bool:
     return learned_at(history, threshold) is not None
 
 
-def fate_of(history: History, learned: float, failed: float) -> str | None:
-    """Whether a trial speaks for a good head or for a bad one; None for neither."""
-    if has_learned(history, learned):
-        return "good"
-    return "bad" if history["token_accuracy"][-1] < failed else None
+def fates_of(args, histories: list[History]) -> set[str]:
+    """What a head's trials speak for: good, bad, neither."""
+    return {
+        "good"
+        if has_learned(history, args.learned)
+        else "bad"
+        if history["token_accuracy"][-1] < args.failed
+        else "neither"
+        for history in histories
+    }
+
+
+def fate_of_head(args, histories: list[History]) -> str:
+    """One of ``FATES``; the last one where the trials so far agree but more were not needed."""
+    fates = fates_of(args, histories)
+    if len(fates) > 1 or fates == {"neither"}:
+        return "neither"
+    return fates.pop() if len(histories) == args.data_seeds else FATES[-1]
+
+
+def survey(args, settings: Settings, way: Way, folder: Path) -> None:
+    """Try the first heads on several bases: how many are good and bad, and how others fail.
+
+    Every trial's learning curve goes to ``survey.csv`` in ``folder``.
+    """
+    columns = ["token_accuracy"] + [f"attention_accuracy{x}" for x in ("", "_before", "_after")]
+    lines = [",".join(["base", "head", "data_seed", "step", *columns])]
+    counts, failing = [], []
+    for base in args.base_seeds:
+        heads = range(args.max_heads or SURVEYED)
+        trials = try_heads(args, settings, way, folder, base, heads, ("good", "bad"), [])
+        fates = [fate_of_head(args, histories) for histories in trials.values()]
+        counts.append([base, len(fates), *map(fates.count, FATES[:3])])
+        for head, histories in trials.items():
+            for data_seed, history in enumerate(histories):
+                for row in zip(history["step"], *(history[column] for column in columns)):
+                    values = ",".join(f"{value:.4f}" for value in row[1:])
+                    lines.append(f"{base},{head},{data_seed},{row[0]},{values}")
+                if not has_learned(history, args.learned):
+                    failing.append(([base, head, data_seed], history))
+    storage.save_text("\n".join(lines) + "\n", folder / "survey.csv")
+
+    print(f"\n{'base':>6}{'heads':>7}" + "".join(f"{fate:>9}" for fate in FATES[:3]))
+    totals = ["all", *np.sum([row[1:] for row in counts], axis=0)]
+    for base, tried, *by_fate in [*counts, totals]:
+        print(f"{base:>6}{tried:>7}" + "".join(f"{count:>9}" for count in by_fate))
+    if failing:
+        n = len(settings.evaluations)
+        shown = sorted({round(part * (n - 1) / 5) for part in range(1, 6)})
+        print("\nTrials that do not pass: attention at the position over steps; at the end,")
+        print("attention one before and one after, and token accuracy")
+        header = "".join(f"{settings.evaluations[i]:>8}" for i in shown)
+        print(f"{'base':>6}{'head':>6}{'data':>6} |{header} |{'before':>8}{'after':>8}{'token':>8}")
+        for names, history in failing:
+            curve = "".join(f"{history['attention_accuracy'][i]:8.4f}" for i in shown)
+            at_end = [history[column][-1] for column in (*columns[2:], columns[0])]
+            print(
+                "".join(f"{name:>6}" for name in names)
+                + f" |{curve} |"
+                + "".join(f"{value:8.4f}" for value in at_end)
+            )
+    print(f"\n{folder / 'survey.csv'}")
 
 
 def choose_combinations(args, good: list[int], bad: list[int]) -> dict[str, list[tuple[int, ...]]]:
@@ -218,7 +363,7 @@ def choose_combinations(args, good: list[int], bad: list[int]) -> dict[str, list
     for number, (kind, (possible, draw)) in enumerate(every.items()):
         rng = np.random.default_rng([args.seed, number])
         if possible < args.samples:
-            print(f"{kind}: there are only {possible} combinations")
+            print(f"{kind}: no more than {possible} different combinations of {n} heads")
         drawn = {}
         while len(drawn) < min(args.samples, possible):
             drawn[draw(rng)] = None
@@ -234,24 +379,28 @@ def pick(rng: np.random.Generator, heads, count: int) -> tuple[int, ...]:
 def train_combinations(args, settings: Settings, way: Way, folder: Path, chosen):
     """The learning curves of all combinations: ``{kind: {heads: history}}``.
 
-    The samples of a kind differ in their data too; its seeds are others than the heads were tried
-    with.
+    All are trained on data seed 0; with ``--fresh_data`` each sample of a kind has a data seed of
+    its own, which no head was tried with.
     """
     tasks, names = {}, {kind: {} for kind in KINDS}
     for kind in KINDS:
         for sample, heads in enumerate(chosen[kind]):
-            data_seed = args.data_seeds + sample
+            data_seed = args.data_seeds + sample if args.fresh_data else 0
             name = f"heads{'-'.join(map(str, heads))}-data{data_seed}"
-            tasks[name] = Task(builder(args, heads), data_seed)
+            tasks[name] = Task(builder(args, args.seed, heads), data_seed)
             names[kind][heads] = name
 
     def say(name: str, history: History) -> None:
         kinds = " ".join(kind for kind in KINDS if name in names[kind].values())
         cli.say(f"{kinds:<6} {name}: token accuracy {history['token_accuracy'][-1]:.4f}")
 
-    context = {"seed": args.seed, "hidden_dim": args.hidden_dim}
-    histories = train_all(tasks, settings, way, folder / "combinations", context, finished=say)
+    context = combination_context(args)
+    histories = train_all(tasks, settings, way, folder / COMBINATIONS, context, finished=say)
     return {kind: {heads: histories[name] for heads, name in names[kind].items()} for kind in KINDS}
+
+
+def combination_context(args) -> dict[str, int]:
+    return {"seed": args.seed, "hidden_dim": args.hidden_dim}
 
 
 def print_table(args, curves: dict[str, dict[tuple[int, ...], History]]) -> None:
@@ -264,6 +413,9 @@ def print_table(args, curves: dict[str, dict[tuple[int, ...], History]]) -> None
     header = ("samples", "mean", "std", "min", "median", "max", "learned", "attention")
     print(f"\n{'token accuracy':<26}" + "".join(f"{name:>10}" for name in header))
     for kind, histories in curves.items():
+        if not histories:
+            print(f"{labels[kind]:<26}{0:>10}")
+            continue
         values = np.array([history["token_accuracy"][-1] for history in histories.values()])
         learned = sum(has_learned(history, args.learned) for history in histories.values())
         attention = np.mean([history["attention_accuracy"][-1] for history in histories.values()])

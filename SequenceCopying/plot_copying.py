@@ -89,7 +89,7 @@ def main():
         draw(args, args.name, seeds_of(results), band=False)
     if curves is not None:
         kinds = histories.kinds_of_combinations(curves)
-        named = {kind: list(found.values()) for kind, found in zip(kinds, curves)}
+        named = {kind: list(found.values()) for kind, found in zip(kinds, curves) if found}
         draw(args, f"{args.name}_heads", named, band=True)
 
 

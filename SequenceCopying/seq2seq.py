@@ -37,7 +37,16 @@ def parse_args():
     )
     parser.add_argument("--no_rep", action="store_true", help="no token twice in a sequence")
     parser.add_argument("--bi", action="store_true", help="bidirectional encoder")
-    parser.add_argument("--uniform", action="store_true", help="uniform attention")
+    parser.add_argument(
+        "--uniform", "--invasive_uniform", action="store_true", help="uniform attention"
+    )
+    parser.add_argument(
+        "--no_context", action="store_true", help="control: context zero, so no attention is used"
+    )
+    parser.add_argument("--no_eos", action="store_true", help="control: sequences without </s>")
+    parser.add_argument(
+        "--no_bias", action="store_true", help="control: linear layers without biases"
+    )
     parser.add_argument(
         "--embedding_std",
         type=cli.positive_float,
@@ -65,7 +74,7 @@ def parse_args():
 
 # the settings that the results are named after
 NAMED = (
-    *("no_rep", "num_vocab", "seq_length", "bi", "uniform"),
+    *("no_rep", "num_vocab", "seq_length", "bi", "uniform", "no_context", "no_eos", "no_bias"),
     *("hidden_dim", "embedding_std", "bsize", "steps", "eval_every", "lr"),
 )
 
@@ -79,10 +88,9 @@ def name_of(settings: dict[str, Any], default) -> str:
 
 def main():
     args = parse_args()
-    settings = settings_of(args, args.no_rep)
-    sizes = {"hidden_dim": args.hidden_dim, "bi": args.bi, "uniform": args.uniform}
-    if args.embedding_std != 1:  # results from before there was this flag have none
-        sizes["embedding_std"] = args.embedding_std
+    settings = settings_of(args, args.no_rep, first_eval=1, no_eos=args.no_eos)
+    names = ("hidden_dim", "bi", "uniform", "no_context", "no_bias", "embedding_std")
+    sizes = {name: getattr(args, name) for name in names}
     path = args.logs_dir / f"{args.exp_name}.pkl"
     parts = args.logs_dir / f"{args.exp_name}.parts"
     seeds = range(args.seeds)

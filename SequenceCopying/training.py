@@ -33,11 +33,16 @@ SAVE_AFTER = 30  # seconds between saves of an unfinished model, at least
 BATCHED_MODELS = 32  # models that are trained as one, at most
 MAX_VOCAB = 2**20  # a batch of keys to sort by is then 1 GB
 TRAINING, EVALUATION = 1, 2  # streams of random numbers
+EVALUATED = 400  # sequences that all models are evaluated on
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the models of an experiment have in common besides their size."""
+    """What the models of an experiment have in common besides their size.
+
+    The published loops of ``steps`` steps evaluate every ``eval_every``: seq2seq.py after the
+    update of a step (``first_eval`` 1), multihead.py before it (``first_eval`` 0).
+    """
 
     n_vocab: int
     length: int
@@ -46,6 +51,13 @@ class Settings:
     steps: int = 200
     eval_every: int = 10
     lr: float = 0.001
+    first_eval: int = 0
+    no_eos: bool = False
+
+    @property
+    def evaluations(self) -> range:
+        """The numbers of updates after which models are evaluated. Training ends at the last."""
+        return range(self.first_eval, self.first_eval + self.steps, self.eval_every)
 
 
 def add_settings(parser: cli.Parser) -> None:
@@ -55,13 +67,15 @@ def add_settings(parser: cli.Parser) -> None:
     parser.add_argument("--seq_length", type=number, default=40, help="tokens in a sequence")
     parser.add_argument("--hidden_dim", type=number, default=256, help="hidden size")
     parser.add_argument("--bsize", type=number, default=128, help="sequences in a batch")
-    parser.add_argument("--steps", type=number, default=200, help="updates to make")
-    parser.add_argument("--eval_every", type=number, default=10, help="evaluate after so many")
+    parser.add_argument("--steps", "--steps_s1", type=number, default=200, help="training steps")
+    parser.add_argument(
+        "--eval_every", "--save_every", type=number, default=10, help="steps between evaluations"
+    )
     parser.add_argument("--lr", type=cli.positive_float, default=0.001, help="Adam's learning rate")
 
 
-def settings_of(args: argparse.Namespace, no_rep: bool) -> Settings:
-    """The settings that the flags of :func:`add_settings` give.
+def settings_of(args: argparse.Namespace, no_rep: bool, **others) -> Settings:
+    """The settings that the flags of :func:`add_settings` give, and ``others``.
 
     Raises
     ------
@@ -83,6 +97,7 @@ def settings_of(args: argparse.Namespace, no_rep: bool) -> Settings:
         args.steps,
         args.eval_every,
         args.lr,
+        **others,
     )
 
 
@@ -96,37 +111,33 @@ class Task(NamedTuple):
     seed: int
 
 
-def draw(seed: int, step: int, batch: int, length: int, n_vocab: int, no_rep: bool) -> np.ndarray:
-    """The batch that ``step`` trains on: int64 (batch, length), tokens below ``n_vocab``.
-
-    A pure function of its arguments. With ``no_rep`` no sequence has a token twice: each is
-    ``length`` of the ``n_vocab`` tokens (at least ``length``) in random order.
-    """
-    return _sequences([TRAINING, seed, step], batch, length, n_vocab, no_rep)
-
-
-def draw_evaluation(seed: int, batch: int, length: int, n_vocab: int, no_rep: bool) -> np.ndarray:
-    """The batch that a model is evaluated on, from a stream apart from training's."""
-    return _sequences([EVALUATION, seed], batch, length, n_vocab, no_rep)
-
-
-def _sequences(stream: list[int], batch: int, length: int, n_vocab: int, no_rep: bool):
-    rng = np.random.default_rng(stream)
-    if not no_rep:
-        return rng.integers(n_vocab, size=(batch, length))
-    return rng.random((batch, n_vocab)).argsort(axis=1)[:, :length]
-
-
 def training_batch(settings: Settings, seed: int, step: int) -> Tensor:
-    """:func:`draw` as a tensor on the CPU."""
-    s = settings
-    return torch.from_numpy(draw(seed, step, s.batch_size, s.length, s.n_vocab, s.no_rep))
+    """The sequences that a step trains on: tokens (batch, length + 1), the last one </s>.
+
+    A pure function of its arguments.
+    """
+    return _sequences(settings, [TRAINING, seed, step], settings.batch_size)
 
 
-def evaluation_batch(settings: Settings, seed: int) -> Tensor:
-    """:func:`draw_evaluation` as a tensor on the CPU."""
-    s = settings
-    return torch.from_numpy(draw_evaluation(seed, s.batch_size, s.length, s.n_vocab, s.no_rep))
+def evaluation_batch(settings: Settings) -> Tensor:
+    """The sequences that all models are evaluated on, from a stream apart from training's."""
+    return _sequences(settings, [EVALUATION], EVALUATED)
+
+
+def _sequences(settings: Settings, stream: list[int], count: int) -> Tensor:
+    """``count`` random sequences: int64 (count, length + 1), ``length`` with ``no_eos``.
+
+    Tokens are below ``n_vocab``, with </s> (``n_vocab``) at the end. With ``no_rep`` no sequence
+    has a token twice: each is ``length`` of the ``n_vocab`` tokens (at least ``length``) in random
+    order.
+    """
+    rng = np.random.default_rng(stream)
+    n_vocab, length = settings.n_vocab, settings.length
+    if settings.no_rep:
+        sequences = rng.random((count, n_vocab)).argsort(axis=1)[:, :length]
+    else:
+        sequences = rng.integers(n_vocab, size=(count, length))
+    return F.pad(torch.from_numpy(sequences), (0, 0 if settings.no_eos else 1), value=n_vocab)
 
 
 def nll(logits: Tensor, source: Tensor) -> Tensor:
@@ -134,11 +145,13 @@ def nll(logits: Tensor, source: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), source.flatten())
 
 
-def accuracies(logits: Tensor, alpha: Tensor, source: Tensor) -> dict[str, Tensor]:
+def accuracies(logits: Tensor, alpha: Tensor, source: Tensor, copied: int) -> dict[str, Tensor]:
     """Token accuracy, and how often attention is highest at the position that is copied.
 
-    Also how often it is highest one position before, and one after, where there is one (nan for
-    sequences of length 1). With several heads, the mean over them.
+    Token accuracy is over all predicted tokens, </s> included; attention accuracy over the first
+    ``copied`` positions, without </s>. Also how often attention is highest one position before,
+    and one after, where there is one (nan where there is none in any sequence). With several
+    heads, the mean over them, and attention accuracy for each.
 
     Parameters
     ----------
@@ -148,29 +161,28 @@ def accuracies(logits: Tensor, alpha: Tensor, source: Tensor) -> dict[str, Tenso
 
     Returns
     -------
-    scalars, under the names of ``COLUMNS``. No branch depends on a value, for ``torch.vmap``.
+    scalars, one of them a tensor (heads,), under the names of ``COLUMNS``. No branch depends on a
+    value, for ``torch.vmap``.
     """
     length = source.shape[1]
     highest = alpha.argmax(dim=-1).reshape(len(source), length, -1)  # (batch, length, heads)
-    position = torch.arange(length, device=source.device)[:, None]
+    highest = highest[:, :copied]
+    position = torch.arange(copied, device=source.device)[:, None]
+    at_position = (highest == position).double()
     return {
         "token_accuracy": (logits.argmax(dim=2) == source).double().mean(),
-        "attention_accuracy": (highest == position).double().mean(),
+        "attention_accuracy": at_position.mean(),
         "attention_accuracy_before": (highest == position - 1)[:, 1:].double().mean(),
-        "attention_accuracy_after": (highest == position + 1)[:, :-1].double().mean(),
+        "attention_accuracy_after": (highest == position + 1)[:, : length - 1].double().mean(),
+        "attention_accuracy_heads": at_position.mean(dim=(0, 1)),
     }
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batch: Tensor) -> dict[str, float]:
+def evaluate(model: nn.Module, settings: Settings, batch: Tensor) -> dict[str, float | list[float]]:
     """:func:`accuracies` of a model on sequences (batch, length) that lie on its device."""
-    output = model(batch)
-    return {key: value.item() for key, value in accuracies(*output, batch).items()}
-
-
-def is_evaluated(settings: Settings, step: int) -> bool:
-    """Whether the models are evaluated after ``step`` updates: at 0, each time, and at the end."""
-    return step % settings.eval_every == 0 or step == settings.steps
+    measured = accuracies(*model(batch), batch, settings.length)
+    return {key: value.tolist() for key, value in measured.items()}
 
 
 def train(
@@ -214,14 +226,15 @@ def train(
         except (RuntimeError, ValueError, KeyError, TypeError):
             raise damaged(state_path) from None
         torch.set_num_threads(state["threads"])  # other numbers of threads round differently
-    batch = evaluation_batch(settings, seed).to(device)
+    batch = evaluation_batch(settings).to(device)
     losses, last_save = [], time.monotonic()
-    for step in range(start, settings.steps + 1):
-        if is_evaluated(settings, step) and not (history["step"] and history["step"][-1] == step):
+    last = settings.evaluations[-1]
+    for step in range(start, last + 1):
+        if step in settings.evaluations and step not in history["step"][-1:]:
             loss = torch.stack(losses).mean().item() if losses else float("nan")
             losses.clear()
-            append(history, step, loss, evaluate(model, batch))
-            if step == settings.steps or (stop is not None and stop(history)):
+            append(history, step, loss, evaluate(model, settings, batch))
+            if step == last or (stop is not None and stop(history)):
                 break
             if state_path is not None and time.monotonic() - last_save > SAVE_AFTER:
                 state = {
@@ -243,7 +256,7 @@ def train(
     return history
 
 
-def append(history: History, step: int, loss: float, measured: dict[str, float]) -> None:
+def append(history: History, step: int, loss: float, measured: dict) -> None:
     """Add an evaluation to ``history``."""
     for column, value in ({"step": step, "loss": loss} | measured).items():
         history[column].append(value)

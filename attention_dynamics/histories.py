@@ -11,11 +11,12 @@ LEARNED = 0.95  # token accuracy over which a model has learned to copy
 History = dict[str, list]  # lists of equal length under these names
 COLUMNS = (
     "step",  # updates made
-    "loss",  # mean training loss since the evaluation before, nan at step 0
+    "loss",  # mean training loss since the evaluation before, nan where there was no update
     "token_accuracy",
     "attention_accuracy",
     "attention_accuracy_before",
     "attention_accuracy_after",
+    "attention_accuracy_heads",  # attention_accuracy of each head, a list
 )
 
 
@@ -34,8 +35,18 @@ def is_history(value: Any) -> bool:
         and value.keys() == set(COLUMNS)
         and all(isinstance(column, list) and column for column in value.values())
         and len({len(column) for column in value.values()}) == 1
-        and all(type(number) in (int, float) for column in value.values() for number in column)
+        and all(
+            is_number(entry)
+            or (name == "attention_accuracy_heads" and isinstance(entry, list) and entry)
+            and all(map(is_number, entry))
+            for name, column in value.items()
+            for entry in column
+        )
     )
+
+
+def is_number(value: Any) -> bool:
+    return type(value) in (int, float)
 
 
 def are_curves(histories) -> bool:
@@ -70,6 +81,8 @@ def load_experiment(path: Path, do: str = "seq2seq.py writes them") -> dict[str,
 def load_combinations(path: Path) -> tuple[dict[tuple[int, ...], History], ...]:
     """What multihead.py wrote: the curves of bad, good and random combinations of heads.
 
+    A kind is empty where too few heads were found to combine.
+
     Raises
     ------
     InputError
@@ -80,9 +93,10 @@ def load_combinations(path: Path) -> tuple[dict[tuple[int, ...], History], ...]:
     if (
         not isinstance(curves, tuple)
         or len(curves) != 3
-        or not all(isinstance(kind, dict) and kind for kind in curves)
+        or not all(isinstance(kind, dict) for kind in curves)
         or not all(isinstance(heads, tuple) for kind in curves for heads in kind)
-        or not all(are_curves(kind.values()) for kind in curves)
+        or not any(curves)
+        or not all(are_curves(kind.values()) for kind in curves if kind)
     ):
         raise InputError(f"{path} does not hold learning curves: {do}")
     return curves
@@ -90,7 +104,7 @@ def load_combinations(path: Path) -> tuple[dict[tuple[int, ...], History], ...]:
 
 def kinds_of_combinations(curves: tuple[dict[tuple[int, ...], History], ...]) -> list[str]:
     """What to call the bad, the good and the random combinations."""
-    n_heads = len(next(iter(curves[0])))
+    n_heads = len(next(heads for kind in curves for heads in kind))
     return [
         f"{n_heads} bad heads",
         f"1 good, {n_heads - 1} bad heads",

@@ -63,9 +63,10 @@ def training_steps(name: str, ours: nn.Module, repeats: int) -> measure.Result:
 
     ours_times, plain_times = measure.alternate(partial(take, ours), partial(take, plain), batches)
     seconds = statistics.median(ours_times)
-    share, notes = measure.share_of_gemm_rate(3 * BATCH * LENGTH * forward_flop(ours) / seconds)
+    flop = 3 * BATCH * (LENGTH + 1) * forward_flop(ours)
+    share, notes = measure.share_of_gemm_rate(flop / seconds)
     return measure.Result(
-        work=f"a training step of {name}, {BATCH} sequences of {LENGTH} tokens",
+        work=f"a training step of {name}, {BATCH} sequences of {LENGTH} tokens and </s>",
         ours=seconds,
         plain=statistics.median(plain_times),
         gemm_share=share,
@@ -144,7 +145,7 @@ def batch(quick: bool) -> measure.Result:
 
 def settings(steps: int) -> Settings:
     """The published ones, but evaluated at the beginning and at the end alone."""
-    return Settings(SIZES["n_vocab"], LENGTH, True, BATCH, steps, eval_every=steps)
+    return Settings(SIZES["n_vocab"], LENGTH, True, BATCH, steps + 1, eval_every=steps)
 
 
 def builder(seed: int):
@@ -162,14 +163,14 @@ def multihead() -> MultiHeadCopier:
 def forward_flop(model: nn.Module) -> int:
     """Flop of a token in a forward pass."""
     h = SIZES["hidden_dim"]
-    head = 2 * measure.linear_flop(h, h) + 2 * measure.linear_flop(h, LENGTH)
+    head = 2 * measure.linear_flop(h, h) + 2 * measure.linear_flop(h, LENGTH + 1)
     if isinstance(model, Copier):
         recurrence = 2 * measure.lstm_flop(h, h, directions=1)
     else:
         # a GRU has three gates for an LSTM's four
         recurrence = 2 * measure.lstm_flop(h, h, directions=1) * 3 // 4
         head *= HEADS
-    last = measure.linear_flop(2 * h, h) + measure.linear_flop(h, SIZES["n_vocab"])
+    last = measure.linear_flop(2 * h, h) + measure.linear_flop(h, SIZES["n_vocab"] + 2)
     return recurrence + head + last
 
 

@@ -134,8 +134,9 @@ import copying
 copying.SIZES |= {"n_vocab": 5, "hidden_dim": 3}
 copying.LENGTH = 4
 # of a token: two LSTMs; a head's two projections, logits and weighted mean; W; W_o
-head = 2 * (2 * 3 * 3) + 2 * (2 * 3 * 4)
-last = 2 * 6 * 3 + 2 * 3 * 5
+# four tokens and </s>; in the output also <s>
+head = 2 * (2 * 3 * 3) + 2 * (2 * 3 * 5)
+last = 2 * 6 * 3 + 2 * 3 * 7
 assert copying.forward_flop(copying.copier()) == 2 * (2 * 4 * 3 * 6) + head + last
 assert copying.forward_flop(copying.multihead()) == 2 * (2 * 3 * 3 * 6) + 8 * head + last
 """

@@ -3,7 +3,7 @@
 from test_bash_scripts import calls, python, run  # noqa: F401  (python is a fixture)
 
 SCRIPT = "SequenceCopying/copying_runs.sh"
-MULTIHEAD = "python multihead.py --steps 80 --max_heads 120"
+MULTIHEAD = "python multihead.py"
 SEQ2SEQ = ["python seq2seq.py --no_rep", "python seq2seq.py --no_rep num_vocab=60"]
 
 

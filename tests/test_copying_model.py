@@ -1,6 +1,7 @@
 """The copiers against the plain formulas, their data, and their training."""
 
 import copy
+import dataclasses
 import math
 from functools import partial
 
@@ -16,12 +17,14 @@ from attention_dynamics.cli import InputError
 model = load_script("SequenceCopying", "model")
 training = load_script("SequenceCopying", "training")
 
-SETTINGS = training.Settings(6, 5, True, batch_size=8, steps=12, eval_every=5, lr=0.01)
+SETTINGS = training.Settings(6, 5, True, batch_size=8, steps=16, eval_every=5, lr=0.01)
 build = partial(model.build_copier, n_vocab=6, hidden_dim=10)
 MODELS = {
     "copier": lambda: model.Copier(7, 6),
     "bi": lambda: model.Copier(7, 6, bi=True),
     "uniform": lambda: model.Copier(7, 6, uniform=True),
+    "no context": lambda: model.Copier(7, 6, no_context=True),
+    "no bias": lambda: model.Copier(7, 6, no_bias=True),
     "one head": lambda: model.MultiHeadCopier(7, 6, 1),
     "three heads": lambda: model.MultiHeadCopier(7, 6, 3),
 }
@@ -35,22 +38,31 @@ def double_precision():
     torch.set_default_dtype(torch.float32)
 
 
+def parameters_of(layer):
+    """W and b of a linear layer, b = 0 where it has none."""
+    return layer.weight, layer.bias if layer.bias is not None else torch.zeros(len(layer.weight))
+
+
 def plain_copier(copier, source):
     """One sequence at a time, one target position at a time, straight from the definition."""
+    (w_a, b_a), (w_c, b_c), (w, b), (w_o, b_o) = (
+        parameters_of(getattr(copier, name)) for name in ("query", "context", "combine", "output")
+    )
     logits, alphas = [], []
     for sequence in source:
         states, (h, c) = copier.encoder(copier.embedding(sequence)[:, None])
         states = states[:, 0]
         state = (h.mean(dim=0)[None], c.mean(dim=0)[None])
         for t in range(len(sequence)):
-            token = sequence[t - 1] if t > 0 else torch.tensor(copier.n_vocab)
+            token = sequence[t - 1] if t > 0 else torch.tensor(copier.n_vocab + 1)  # <s>
             d, state = copier.decoder(copier.embedding(token)[None, None], state)
             d = d[0, 0]
-            a = torch.stack([(copier.query.weight @ d) @ h_s for h_s in states])
+            a = torch.stack([(w_a @ d + b_a) @ h_s for h_s in states])
             alpha = (0 * a if copier.uniform else a).softmax(0)
-            context = copier.context.weight @ sum(p * h_s for p, h_s in zip(alpha, states))
-            combined = torch.tanh(copier.combine.weight @ torch.cat([d, context]))
-            logits.append(copier.output.weight @ combined)
+            context = w_c @ sum(p * h_s for p, h_s in zip(alpha, states)) + b_c
+            if copier.no_context:
+                context = 0 * context
+            logits.append(w_o @ torch.tanh(w @ torch.cat([d, context]) + b) + b_o)
             alphas.append(alpha)
     shape = (*source.shape, -1)
     return torch.stack(logits).reshape(shape), torch.stack(alphas).reshape(shape)
@@ -62,20 +74,25 @@ def plain_multihead(copier, source):
         states, state = copier.encoder(copier.source_embedding(sequence)[:, None])
         states = states[:, 0]
         for t in range(len(sequence)):
-            token = sequence[t - 1] if t > 0 else torch.tensor(copier.n_vocab)
+            token = sequence[t - 1] if t > 0 else torch.tensor(copier.n_vocab + 1)  # <s>
             d, state = copier.decoder(copier.target_embedding(token)[None, None], state)
             d = d[0, 0]
             contexts = []
             for head in copier.heads:
-                a = torch.stack([(head.query.weight @ d) @ h_s for h_s in states])
+                a = torch.stack([(head.query.weight @ d + head.query.bias) @ h_s for h_s in states])
                 alphas.append(a.softmax(0))
                 summed = sum(p * h_s for p, h_s in zip(alphas[-1], states))
-                contexts.append(head.context.weight @ summed)
+                contexts.append(head.context.weight @ summed + head.context.bias)
             context = sum(contexts) / len(contexts)
-            combined = torch.tanh(copier.combine.weight @ torch.cat([context, d]))
-            logits.append(copier.output.weight @ combined)
+            both = torch.cat([context, d])
+            combined = torch.tanh(copier.combine.weight @ both + copier.combine.bias)
+            logits.append(copier.output.weight @ combined + copier.output.bias)
     shape = (*source.shape, len(copier.heads), -1)
     return torch.stack(logits).reshape(*source.shape, -1), torch.stack(alphas).reshape(shape)
+
+
+def with_eos(sequences, n_vocab):
+    return F.pad(sequences, (0, 1), value=n_vocab)
 
 
 class TestModels:
@@ -83,7 +100,7 @@ class TestModels:
     @pytest.mark.parametrize("name", MODELS)
     def test_equals_the_definition(self, name, length):
         copier = MODELS[name]()
-        source = torch.randint(7, (3, length))
+        source = with_eos(torch.randint(7, (3, length)), 7)
         plain = plain_multihead if "head" in name else plain_copier
         logits, alpha = plain(copier, source)
         output = copier(source)
@@ -94,8 +111,8 @@ class TestModels:
     @pytest.mark.parametrize("name", MODELS)
     def test_stepwise_equals_fused(self, name, length):
         copier = MODELS[name]()
-        source = torch.randint(7, (3, length))
-        weights = torch.rand(3, length, 7)
+        source = with_eos(torch.randint(7, (3, length)), 7)
+        weights = torch.rand(3, length + 1, 9)
         results = []
         for fused in (True, False):
             copier.fused = fused
@@ -104,7 +121,8 @@ class TestModels:
             names, parameters = zip(*copier.named_parameters())
             gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
             results.append([*output, *(g for g in gradients if g is not None)])
-        assert len(results[0]) >= len(names)  # all but the query of uniform attention
+        # all but the query of uniform attention, and query and context where none is used
+        assert len(results[0]) >= len(names) - 2
         for fused, plain in zip(*results):
             torch.testing.assert_close(plain, fused)
 
@@ -113,20 +131,20 @@ class TestModels:
         models = [MODELS[name]() for _ in range(3)]
         for each in models:
             each.fused = False
-        sources = torch.randint(7, (3, 4, 5))
+        sources = torch.randint(7, (3, 4, 6))
         stacked, _ = torch.func.stack_module_state(models)
 
         def run(parameters, source):
             output = torch.func.functional_call(models[0], parameters, (source,))
-            return output, training.accuracies(*output, source)
+            return output, training.accuracies(*output, source, 5)
 
         output, measured = torch.vmap(run)(stacked, sources)
         for number, (each, source) in enumerate(zip(models, sources)):
             alone = each(source)
             torch.testing.assert_close(output.logits[number], alone.logits)
             torch.testing.assert_close(output.alpha[number], alone.alpha)
-            for key, value in training.accuracies(*alone, source).items():
-                assert measured[key][number] == value
+            for key, value in training.accuracies(*alone, source, 5).items():
+                assert torch.equal(measured[key][number], value)
 
     def test_uniform_attention_sees_a_bag_of_words(self):
         copier = model.Copier(7, 6, uniform=True)
@@ -137,9 +155,9 @@ class TestModels:
         """Tokens that come later in the target are not seen; those of the source are."""
         copier = model.MultiHeadCopier(7, 6, 2)
         source = torch.tensor([[1, 2, 3, 4]])
-        inputs = model.shifted(source, 7)
-        assert inputs.tolist() == [[7, 1, 2, 3]]
-        assert copier(source).logits.shape == (1, 4, 7)  # <s> is never predicted
+        inputs = model.shifted(source, 8)
+        assert inputs.tolist() == [[8, 1, 2, 3]]
+        assert copier(source).logits.shape == (1, 4, 9)
 
     def test_a_seed_gives_the_same_weights(self):
         before = torch.get_rng_state()
@@ -169,67 +187,113 @@ class TestModels:
         assert not torch.equal(many.heads[0].query.weight, many.heads[1].query.weight)
 
 
+def draw(seed, step, batch, length, n_vocab, no_rep, **others):
+    settings = training.Settings(n_vocab, length, no_rep, batch, **others)
+    return training.training_batch(settings, seed, step).numpy()
+
+
+class TestParameterCounts:
+    """At the published sizes, from DESIGN section 2."""
+
+    V, H = 40, 256
+
+    def test_copier(self):
+        embedding = (self.V + 2) * self.H
+        lstm = 4 * self.H * (self.H + self.H + 2)  # W_ih, W_hh and their biases, of four gates
+        attention = 2 * (self.H * self.H + self.H)  # W_a, b_a, W_c, b_c
+        output = 2 * self.H * self.H + self.H + self.H * (self.V + 2) + self.V + 2
+        expected = embedding + 2 * lstm + attention + output
+        assert expected == 1_337_130
+        copier = model.build_copier(0, n_vocab=self.V, hidden_dim=self.H)
+        assert sum(p.numel() for p in copier.parameters()) == expected
+
+    @pytest.mark.parametrize(("heads", "number"), [(1, 1_084_714), (8, 2_005_802)])
+    def test_heads(self, heads, number):
+        embeddings = 2 * (self.V + 2) * self.H
+        gru = 3 * self.H * (self.H + self.H + 2)
+        attention = heads * 2 * (self.H * self.H + self.H)
+        output = 2 * self.H * self.H + self.H + self.H * (self.V + 2) + self.V + 2
+        assert embeddings + 2 * gru + attention + output == number
+        copier = model.build_multihead(0, tuple(range(heads)), self.V, self.H)
+        assert sum(p.numel() for p in copier.parameters()) == number
+
+
 class TestData:
     def test_without_repetition(self):
-        batch = training.draw(3, 8, 50, 7, 9, True)
-        assert batch.shape == (50, 7) and batch.dtype == np.int64
-        assert all(len(set(row)) == 7 for row in batch.tolist())
-        assert batch.min() == 0 and batch.max() == 8
-        permutations = training.draw(3, 8, 50, 9, 9, True)
-        assert (np.sort(permutations, axis=1) == np.arange(9)).all()
+        batch = draw(3, 8, 50, 7, 9, True)
+        assert batch.shape == (50, 8) and batch.dtype == np.int64
+        assert (batch[:, -1] == 9).all()  # </s>
+        assert all(len(set(row)) == 8 for row in batch.tolist())
+        assert batch[:, :-1].min() == 0 and batch[:, :-1].max() == 8
+        permutations = draw(3, 8, 50, 9, 9, True)
+        assert (np.sort(permutations, axis=1) == np.arange(10)).all()
         assert len(set(map(tuple, permutations.tolist()))) == 50
 
+    def test_the_control_without_eos(self):
+        batch = draw(3, 8, 50, 9, 9, True, no_eos=True)
+        np.testing.assert_array_equal(batch, draw(3, 8, 50, 9, 9, True)[:, :-1])
+
     def test_every_permutation_is_as_likely(self):
-        rows = training.draw(0, 0, 12000, 3, 3, True)
+        rows = draw(0, 0, 12000, 3, 3, True)
         _, counts = np.unique(rows, axis=0, return_counts=True)
         assert len(counts) == 6
         assert abs(counts - 2000).max() < 4 * math.sqrt(2000)
 
     def test_with_repetition(self):
-        batch = training.draw(3, 8, 50, 12, 4, False)
-        assert batch.shape == (50, 12) and batch.dtype == np.int64
-        assert set(batch.flatten().tolist()) == {0, 1, 2, 3}
+        batch = draw(3, 8, 50, 12, 4, False)
+        assert batch.shape == (50, 13) and batch.dtype == np.int64
+        assert set(batch[:, :-1].flatten().tolist()) == {0, 1, 2, 3}
 
     @pytest.mark.parametrize("no_rep", [True, False])
     def test_a_function_of_seed_and_step(self, no_rep):
-        batches = [training.draw(s, t, 4, 9, 9, no_rep) for s in range(3) for t in range(3)]
-        batches += [training.draw_evaluation(s, 4, 9, 9, no_rep) for s in range(3)]
-        assert len({batch.tobytes() for batch in batches}) == 12
-        np.testing.assert_array_equal(training.draw(1, 2, 4, 9, 9, no_rep), batches[5])
+        batches = [draw(s, t, 4, 9, 9, no_rep) for s in range(3) for t in range(3)]
+        settings = training.Settings(9, 9, no_rep, 4)
+        held_out = training.evaluation_batch(settings).numpy()
+        assert held_out.shape == (400, 10)
+        batches.append(held_out[:4])
+        assert len({batch.tobytes() for batch in batches}) == 10
+        np.testing.assert_array_equal(draw(1, 2, 4, 9, 9, no_rep), batches[5])
+        # one fixed set for all models, whatever they train on
+        np.testing.assert_array_equal(training.evaluation_batch(settings), held_out)
 
 
 class TestAccuracies:
-    def test_against_a_count(self):
+    @pytest.mark.parametrize("length", [6, 5])  # with </s>, and without
+    def test_against_a_count(self, length):
         rng = np.random.default_rng(0)
-        source = torch.from_numpy(rng.integers(4, size=(6, 5)))
-        logits = torch.from_numpy(rng.random((6, 5, 4)))
-        alpha = torch.from_numpy(rng.random((6, 5, 3, 5)))  # of three heads
+        """Token accuracy is over all positions, attention accuracy over those before </s>."""
+        source = torch.from_numpy(rng.integers(4, size=(6, length)))
+        logits = torch.from_numpy(rng.random((6, length, 4)))
+        alpha = torch.from_numpy(rng.random((6, length, 3, length)))  # of three heads
         counts = dict.fromkeys(histories.COLUMNS[2:], 0)
+        counts["attention_accuracy_heads"] = np.zeros(3)
         for b in range(6):
-            for t in range(5):
+            for t in range(length):
                 counts["token_accuracy"] += int(logits[b, t].argmax() == source[b, t])
-                for head in range(3):
+                for head in range(3 if t < 5 else 0):
                     offset = int(alpha[b, t, head].argmax()) - t
                     key = {0: "", -1: "_before", 1: "_after"}.get(offset)
                     if key is not None:
                         counts["attention_accuracy" + key] += 1
-        sizes = [6 * 5, 6 * 5 * 3, 6 * 4 * 3, 6 * 4 * 3]
-        measured = training.accuracies(logits, alpha, source)
+                    counts["attention_accuracy_heads"][head] += offset == 0
+        sizes = [6 * length, 6 * 5 * 3, 6 * 4 * 3, 6 * (length - 1) * 3, 6 * 5]
+        measured = training.accuracies(logits, alpha, source, 5)
         assert list(measured) == list(counts)
         for (key, count), size in zip(counts.items(), sizes):
-            assert count > 0
-            assert measured[key].item() == pytest.approx(count / size)
+            assert np.sum(count) > 0
+            np.testing.assert_allclose(measured[key], count / size)
 
     def test_one_head_needs_no_dimension(self):
         alpha = torch.rand(6, 5, 5)
         source, logits = torch.randint(4, (6, 5)), torch.rand(6, 5, 4)
-        plain = training.accuracies(logits, alpha, source)
-        assert plain == training.accuracies(logits, alpha[:, :, None], source)
+        plain = training.accuracies(logits, alpha, source, 4)
+        assert plain == training.accuracies(logits, alpha[:, :, None], source, 4)
 
     def test_length_one(self):
-        source = torch.randint(4, (6, 1))
-        measured = training.accuracies(torch.rand(6, 1, 4), torch.ones(6, 1, 1), source)
-        assert measured["attention_accuracy"] == 1
+        source = torch.randint(4, (6, 2))
+        alpha = torch.tensor([[1.0, 0], [0, 1]]).expand(6, 2, 2)
+        measured = training.accuracies(torch.rand(6, 2, 4), alpha, source, 1)
+        assert measured["attention_accuracy"] == 1 and measured["attention_accuracy_after"] == 0
         assert measured["attention_accuracy_before"].isnan()
 
 
@@ -238,31 +302,34 @@ def plain_training(copier, steps):
     optimizer = torch.optim.Adam(copier.parameters(), lr=SETTINGS.lr)
     losses = []
     for step in range(steps):
-        source = torch.from_numpy(training.draw(4, step, 8, 5, 6, True))
+        source = torch.from_numpy(draw(4, step, 8, 5, 6, True))
         log_probs = copier(source).logits.log_softmax(2)
         loss = -log_probs.gather(2, source[:, :, None]).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    return losses, training.evaluate(copier, training.evaluation_batch(SETTINGS, 4))
+    return losses, training.evaluate(copier, SETTINGS, training.evaluation_batch(SETTINGS))
 
 
 class TestTraining:
-    def test_history(self):
-        history = training.train(build(1), SETTINGS, 4)
+    @pytest.mark.parametrize(("first", "steps"), [(0, [0, 5, 10, 15]), (1, [1, 6, 11, 16])])
+    def test_history(self, first, steps):
+        """Before updates 0, 5, 10, as multihead.py; after updates 1, 6, 11, as seq2seq.py."""
+        settings = dataclasses.replace(SETTINGS, first_eval=first)
+        history = training.train(build(1), settings, 4)
         assert list(history) == list(histories.COLUMNS)
-        assert history["step"] == [0, 5, 10, 12]
-        losses, measured = plain_training(build(1), 12)
-        assert math.isnan(history["loss"][0])
-        expected = [np.mean(losses[:5]), np.mean(losses[5:10]), np.mean(losses[10:])]
-        np.testing.assert_allclose(history["loss"][1:], expected, rtol=1e-9)
+        assert history["step"] == steps
+        losses, measured = plain_training(build(1), steps[-1])
+        assert math.isnan(history["loss"][0]) == (first == 0)
+        expected = [np.mean(losses[a:b]) for a, b in zip([0, *steps], steps) if a < b]
+        np.testing.assert_allclose(history["loss"][-len(expected) :], expected, rtol=1e-9)
         for key, value in measured.items():
             assert history[key][-1] == pytest.approx(value)
         assert histories.is_history(history)
 
     def test_it_learns(self):
-        settings = training.Settings(6, 5, True, batch_size=32, steps=100, eval_every=50, lr=0.02)
+        settings = training.Settings(6, 5, True, batch_size=32, steps=101, eval_every=50, lr=0.02)
         history = training.train(model.build_copier(0, n_vocab=6, hidden_dim=24), settings, 0)
         assert history["token_accuracy"][0] < 0.4 and history["token_accuracy"][-1] > 0.95
         assert histories.learned_at(history) in history["step"][1:]
@@ -313,6 +380,9 @@ class TestTraining:
     def test_is_history(self):
         good = {column: [1, 2.0] for column in histories.COLUMNS}
         assert histories.is_history(good)
+        assert histories.is_history(good | {"attention_accuracy_heads": [[1, 0.5], [1, 0]]})
+        for change in ({"attention_accuracy_heads": [[1, "b"], []]}, {"loss": [[1.0], [2.0]]}):
+            assert not histories.is_history(good | change)
         for change in ({"loss": [1.0]}, {"loss": "ab"}, {"loss": [1.0, "b"]}, {"more": [1, 2]}):
             assert not histories.is_history(good | change)
         assert not histories.is_history({column: [] for column in histories.COLUMNS})

@@ -29,10 +29,11 @@ SMALL = {
     "seq_length": 5,
     "hidden_dim": 12,
     "bsize": 8,
-    "steps": 12,
+    "steps": 16,
     "eval_every": 5,
     "jobs": 1,
 }
+LEVEL = 0.294
 # heads after a few steps on tiny models are good or bad by luck, which is what is needed here
 HEADS = SMALL | {
     "n_heads": 2,
@@ -43,9 +44,9 @@ HEADS = SMALL | {
     "data_seeds": 2,
     "max_heads": 64,
     "lr": 0.02,
-    "steps": 10,
-    "learned": 0.285,
-    "failed": 0.285,
+    "steps": 11,
+    "learned": LEVEL,
+    "failed": LEVEL,
 }
 
 
@@ -131,7 +132,7 @@ class TestSeq2seq:
         assert list(results["histories"]) == [0, 1]
         for history in results["histories"].values():
             assert list(history) == list(COLUMNS)
-            assert history["step"] == [0, 5, 10, 12]
+            assert history["step"] == [1, 6, 11, 16]
         first, second = results["histories"].values()
         assert first["token_accuracy"] != second["token_accuracy"]
 
@@ -304,7 +305,7 @@ class TestSeq2seqBadInput:
 
     def test_a_run_of_other_settings(self, whole_seq2seq, capsys):
         before = files_in(whole_seq2seq)
-        for changes, words in (({"lr": 0.1}, "lr: 0.001, now 0.1"), ({"steps": 9}, "steps: 12")):
+        for changes, words in (({"lr": 0.1}, "lr: 0.001, now 0.1"), ({"steps": 9}, "steps: 16")):
             flags = seq2seq_flags(whole_seq2seq, exp_name="a", **changes)
             assert_one_line(call("seq2seq.py", *flags, capsys=capsys), "a.pkl", words)
         flags = [*seq2seq_flags(whole_seq2seq, exp_name="a"), "--bi"]
@@ -368,7 +369,7 @@ class TestMultihead:
     def test_heads_are_what_they_are_called(self, whole_multihead):
         """Every head that was tried, judged again from its kept curves."""
         fates = {"good": [], "bad": []}
-        parts = whole_multihead / "logs" / "curves" / "heads"
+        parts = whole_multihead / "logs" / "curves" / "heads-base0"
         for head in range(64):
             if not (parts / f"head{head}-data1.pkl").exists():
                 continue
@@ -376,20 +377,20 @@ class TestMultihead:
                 load(parts / f"head{head}-data{seed}.pkl")["history"]["token_accuracy"]
                 for seed in range(2)
             ]
-            if all(max(curve) > 0.285 for curve in curves):
+            if all(max(curve) > LEVEL for curve in curves):
                 fates["good"].append(head)
-            elif all(max(curve) <= 0.285 and curve[-1] < 0.285 for curve in curves):
+            elif all(max(curve) <= LEVEL and curve[-1] < LEVEL for curve in curves):
                 fates["bad"].append(head)
         output = (whole_multihead / "output.txt").read_text()
         for fate, wanted in (("good", 2), ("bad", 3)):
             assert f"{fate} heads: {' '.join(map(str, fates[fate][:wanted]))}\n" in output
 
     def test_a_trial_stops_when_it_is_settled(self, whole_multihead):
-        parts = whole_multihead / "logs" / "curves" / "heads"
+        parts = whole_multihead / "logs" / "curves" / "heads-base0"
         curves = [load(path)["history"]["token_accuracy"] for path in parts.iterdir()]
         for curve in curves:
-            assert all(accuracy <= 0.285 for accuracy in curve[:-1])
-            assert len(curve) == 3 or curve[-1] > 0.285
+            assert all(accuracy <= LEVEL for accuracy in curve[:-1])
+            assert len(curve) == 3 or curve[-1] > LEVEL
 
     def test_table(self, whole_multihead):
         lines = (whole_multihead / "output.txt").read_text().splitlines()
@@ -406,9 +407,9 @@ class TestMultihead:
             assert float(line.split()[-1]) == pytest.approx(np.mean(attention), abs=6e-5)
 
     def test_attention_of_the_heads_that_were_found(self, whole_multihead):
-        """It tells heads that copy by attention from those that copy by memory."""
+        """It tells heads that copy by attention from those that copy without it."""
         lines = (whole_multihead / "output.txt").read_text().splitlines()
-        parts = whole_multihead / "logs" / "curves" / "heads"
+        parts = whole_multihead / "logs" / "curves" / "heads-base0"
         for fate in ("good", "bad"):
             (at,) = (i for i, line in enumerate(lines) if line.startswith(f"{fate} heads: "))
             at_end = [
@@ -424,7 +425,7 @@ class TestMultihead:
         flags = multihead_flags(whole_multihead)
         status, out, err = call("multihead.py", *flags, capsys=capsys)
         assert status == 0, err
-        assert "is finished" in out and "tried" not in out
+        assert "is finished" in out and "heads tried" not in out
         assert files_in(whole_multihead) == before
 
     @pytest.mark.parametrize("saves", [1, 8, 60])
@@ -442,21 +443,102 @@ class TestMultihead:
         flags = multihead_flags(tmp_path, bad_heads=2, good_heads=1, samples=4, random_heads=2)
         status, out, err = call("multihead.py", *flags, capsys=capsys)
         assert status == 0, err
-        assert "bad: there are only 1 combinations" in out
+        assert "bad: no more than 1 different combinations of 2 heads" in out
         assert [len(kind) for kind in load(tmp_path / "curves.pkl")] == [1, 2, 1]
 
     def test_fewer_heads_than_asked_for(self, tmp_path, capsys):
         flags = multihead_flags(tmp_path, bad_heads=15, max_heads=17)
         status, out, err = call("multihead.py", *flags, capsys=capsys)
         assert status == 0, err
-        assert "fewer than 15 bad heads among 17: going on with these" in out
+        assert "fewer than the 15 wanted: a larger --max_heads continues the search" in out
+        assert all(load(tmp_path / "curves.pkl"))
 
     def test_no_head_is_good(self, tmp_path, capsys):
-        flags = multihead_flags(tmp_path, learned=0.99, max_heads=6)
+        """What there is is combined: random and bad heads. A longer search then goes on."""
+        flags = multihead_flags(tmp_path, learned=0.99, failed=0.99, max_heads=6)
+        status, out, err = call("multihead.py", *flags, capsys=capsys)
+        assert status == 0, err
+        assert "of 6 heads: 0 good, 6 bad, 0 neither, 0 not tried further" in out
+        assert "no good head yet, so the time left is unknown" in out
+        assert "good: no more than 0 different combinations of 2 heads" in out
+        assert [len(kind) for kind in load(tmp_path / "curves.pkl")] == [3, 0, 3]
+        (line,) = (line for line in out.splitlines() if line.startswith("1 good, 1 bad heads"))
+        assert line.split()[-1] == "0"
+        before = files_in(tmp_path / "logs")
+        flags = multihead_flags(tmp_path, learned=0.99, failed=0.99, max_heads=7)
+        status, out, err = call("multihead.py", *flags, capsys=capsys)
+        assert status == 0 and "of 7 heads: 0 good, 7 bad" in out
+        assert before.items() < files_in(tmp_path / "logs").items()  # no trial is repeated
+
+    def test_no_head_is_bad(self, tmp_path, capsys):
+        flags = multihead_flags(tmp_path, learned=0.001, failed=0.001, max_heads=3)
+        status, out, err = call("multihead.py", *flags, capsys=capsys)
+        assert status == 0, err
+        assert "of 3 heads: 3 good, 0 bad" in out
+        assert [len(kind) for kind in load(tmp_path / "curves.pkl")] == [0, 0, 3]
+
+    def test_data_seeds_of_combinations(self, whole_multihead, tmp_path, capsys):
+        """Data seed 0 for all; with a flag another for each sample."""
+        names = [path.stem for path in (whole_multihead / "logs/curves/combinations").iterdir()]
+        assert {name.split("-data")[1] for name in names} == {"0"}
+        shutil.copytree(whole_multihead / "logs", tmp_path / "logs")
+        flags = [*multihead_flags(tmp_path), "--fresh_data"]
         status, _, err = call("multihead.py", *flags, capsys=capsys)
-        assert status == 2 and len(err.splitlines()) == 1
-        assert "among 6 heads are 0 good" in err and "--max_heads" in err
+        assert status == 0, err
+        new = {path.stem for path in (tmp_path / "logs/curves/combinations").iterdir()} - {*names}
+        assert {name.split("-data")[1] for name in new} == {"2", "3", "4"}
+
+    def test_attention_of_each_head_is_kept(self, whole_multihead):
+        for kind in load(whole_multihead / "curves.pkl"):
+            for history in kind.values():
+                heads = np.array(history["attention_accuracy_heads"])
+                assert heads.shape == (3, 2)
+                np.testing.assert_allclose(heads.mean(axis=1), history["attention_accuracy"])
+
+    def test_time_left(self):
+        multihead = load_script("SequenceCopying", "multihead")
+        wanted = {"good": 20, "bad": 20}
+        found = {"good": list(range(30)), "bad": [1, 2]}
+        # 18 more at 2 of 32: 288 heads of 75 s
+        assert multihead.time_left(found, wanted, 32, 75.0) == (
+            "; at this rate about 6 h 0 min for the rest"
+        )
+        assert "no bad head yet" in multihead.time_left(found | {"bad": []}, wanted, 32, 75.0)
+        found["bad"] = list(range(20))
+        assert multihead.time_left(found, wanted, 32, 75.0) == ""
+
+    def test_survey(self, whole_multihead, tmp_path, capsys):
+        """Heads of two bases, all with their full trials; base 0's serve the search too."""
+        shutil.copytree(whole_multihead / "logs", tmp_path / "logs")
+        before = files_in(tmp_path / "logs")
+        flags = [*multihead_flags(tmp_path, max_heads=4), "--base_seeds", "0", "3"]
+        status, out, err = call("multihead.py", *flags, capsys=capsys)
+        assert status == 0, err
         assert not (tmp_path / "curves.pkl").exists()
+        after = files_in(tmp_path / "logs")
+        assert before.items() < after.items()
+        rows = [line.split(",") for line in after["curves/survey.csv"].decode().splitlines()]
+        assert rows[0][:5] == ["base", "head", "data_seed", "step", "token_accuracy"]
+        curves = {}
+        for base, head, data_seed, step, accuracy, *_ in rows[1:]:
+            curves.setdefault((base, head), {}).setdefault(data_seed, []).append(float(accuracy))
+            path = tmp_path / f"logs/curves/heads-base{base}/head{head}-data{data_seed}.pkl"
+            history = load(path)["history"]
+            at = history["step"].index(int(step))
+            assert float(accuracy) == pytest.approx(history["token_accuracy"][at], abs=6e-5)
+        counts = {base: dict.fromkeys(("good", "bad", "neither"), 0) for base in "03"}
+        for (base, _), trials in curves.items():
+            learned = [max(curve) > LEVEL for curve in trials.values()]
+            fate = "neither" if len(set(learned)) > 1 else "good" if learned[0] else "bad"
+            assert fate == "neither" or len(trials) == 2
+            counts[base][fate] += 1
+        rows_of_text = [line.split() for line in out.splitlines()]
+        for base, by_fate in counts.items():
+            assert [base, "4", *map(str, by_fate.values())] in rows_of_text
+        failing = [line for line in out.splitlines() if "|" in line][1:]
+        assert len(failing) == sum(
+            max(curve) <= LEVEL for trials in curves.values() for curve in trials.values()
+        )
 
     def test_quick_changes_defaults_alone(self, monkeypatch):
         multihead = load_script("SequenceCopying", "multihead")
@@ -482,7 +564,8 @@ class TestMultiheadBadInput:
             ({"n_heads": 4}, ["--n_heads 4", "--bad_heads"]),
             ({"n_heads": 40, "bad_heads": 99, "random_heads": 99, "max_heads": 999}, ["at most"]),
             ({"random_heads": 1}, ["--random_heads"]),
-            ({"max_heads": 4}, ["--max_heads 4"]),
+            ({"max_heads": 0}, ["--max_heads"]),
+            ({"base_seeds": -1}, ["--base_seeds", "negative"]),
             ({"samples": -1}, ["--samples", "-1 is not a positive"]),
             ({"data_seeds": 0}, ["--data_seeds"]),
             ({"learned": 1.5}, ["--learned 1.5"]),
@@ -515,11 +598,11 @@ class TestMultiheadBadInput:
         [
             ({"lr": 0.5}, "lr: 0.02, now 0.5"),
             ({"seed": 3}, "seed: 0, now 3"),
-            ({"learned": 0.7}, "learned: 0.285, now 0.7"),
+            ({"learned": 0.7}, f"learned: {LEVEL}, now 0.7"),
         ],
     )
     def test_a_run_of_other_settings(self, whole_multihead, capsys, changes, words):
         before = files_in(whole_multihead)
         result = call("multihead.py", *multihead_flags(whole_multihead, **changes), capsys=capsys)
-        assert_one_line(result, "head0-data0.pkl", words)
+        assert_one_line(result, "data0.pkl", words)
         assert files_in(whole_multihead) == before

@@ -24,6 +24,7 @@ def history(final: float, steps=(0, 10, 20)) -> dict:
         "attention_accuracy": [value / 2 for value in accuracy],
         "attention_accuracy_before": [0.0] * len(steps),
         "attention_accuracy_after": [0.0] * len(steps),
+        "attention_accuracy_heads": [[value / 2] for value in accuracy],
     }
 
 
@@ -108,6 +109,21 @@ def test_combinations_of_heads(published, capsys, monkeypatch):
         "1 good, 1 bad heads",
         "2 random heads",
     ]
+
+
+def test_a_kind_without_combinations_is_left_out(published, capsys, monkeypatch):
+    figures = drawn(monkeypatch)
+    path = published / "re_8headcomb.pkl"
+    curves = storage.load_pickle(path, "")
+    storage.save_pickle((curves[0], {}, curves[2]), path)
+    status, _, err = run(published, "--combinations", path, capsys=capsys)
+    assert (status, err) == (0, "")
+    ((figure, _),) = figures
+    labels = [text.get_text().split(" (")[0] for text in figure.legends[0].texts]
+    assert labels == ["2 bad heads", "2 random heads"]
+    for axis in figure.axes:
+        colors = [line.get_color() for line in axis.lines]
+        assert len(set(colors)) == 2
 
 
 def test_by_itself_it_draws_what_is_there(published, capsys, monkeypatch):
