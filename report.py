@@ -15,7 +15,6 @@ from typing import Any
 
 from attention_dynamics import cli, dynamics, storage, tables
 from attention_dynamics.cli import InputError
-from attention_dynamics.dump import dump_path
 from attention_dynamics.histories import (
     kinds_of_combinations,
     learned_at,
@@ -28,6 +27,7 @@ COLLECT = {
     "translation": "collect_translation_stats.py",
 }
 METRIC = "top 5% match"
+SAME = {"SNS": "SMS", "SMS": "SNS"}  # two names of one dataset
 LEGEND = (
     "α is attention, β a word's evidence for the output, βᵘᶠ that of a model with uniform "
     "attention, βᵖˣ that of a word baseline, and Δ gradient influence. A(u, v) is their agreement; "
@@ -122,14 +122,15 @@ def task_blocks(folder: Path, out_dir: Path, missing: list[list[str]]) -> list[B
     if compared:
         blocks += [Heading(3, f"Beside the authors' figures ({METRIC})"), compared]
     absent = []
-    for config in sorted(folder.glob("configs/*.json")):
-        dataset = config.stem
+    evaluated = {path.name.removesuffix("_logs.pkl") for path in folder.glob("outputs/*_logs.pkl")}
+    configs = {path.stem.removesuffix("_log") for path in folder.glob("configs/*.json")}
+    for dataset in sorted(evaluated | configs):
         if dataset.endswith("model"):
             continue
-        if dump_path(folder / "outputs", dataset).exists():
+        if dataset in evaluated:
             collected = any(name[0] == dataset for name in results)
             blocks += dataset_blocks(folder, dataset, collected, out_dir, missing)
-        else:
+        elif SAME.get(dataset) not in evaluated:
             absent.append(dataset)
     if absent:
         stages = f"cd {task}; prepare_data.py, train_runs.sh, dump_logs.sh, embedding_runs.sh"

@@ -11,9 +11,12 @@ from typing import Any
 from attention_dynamics import storage
 from attention_dynamics.cli import InputError
 
+# The published model configurations' names of what is called otherwise here.
+PUBLISHED_KEYS = {"hidden_dim": "h_dim", "batch_size": "b_size", "num_layers": "n_layers"}
+
 
 def load_model_config(path: Path, fields: dict[str, type]) -> dict[str, Any]:
-    """Read ``configs/model.json``.
+    """Read ``configs/model.json``, its keys as they are called here or as published.
 
     Parameters
     ----------
@@ -22,19 +25,24 @@ def load_model_config(path: Path, fields: dict[str, type]) -> dict[str, Any]:
     Raises
     ------
     InputError
-        that names every missing, unknown or wrong key.
+        that names every missing, unknown or wrong key, and one that is there in both spellings.
     """
-    config = storage.load_json(path, f"it holds {', '.join(fields)}")
-    if not isinstance(config, dict):
+    found = storage.load_json(path, f"it holds {', '.join(fields)}")
+    if not isinstance(found, dict):
         raise InputError(f"{path} is not an object with {', '.join(fields)}")
-    problems = [f'"{key}" is missing' for key in fields if key not in config]
-    for key, value in config.items():
-        if key not in fields:
+    config, problems = {}, []
+    for key, value in found.items():
+        field = PUBLISHED_KEYS.get(key, key)
+        if field not in fields:
             problems.append(f'"{key}" is unknown')
-        elif fields[key] is int and (type(value) is not int or value < 1):
+        elif key != field and field in found:
+            problems.append(f'"{key}" and "{field}" are the same: keep one')
+        elif fields[field] is int and (type(value) is not int or value < 1):
             problems.append(f'"{key}" is {value!r}, not a positive whole number')
-        elif fields[key] is float and (type(value) not in (int, float) or not 0 <= value < 1):
+        elif fields[field] is float and (type(value) not in (int, float) or not 0 <= value < 1):
             problems.append(f'"{key}" is {value!r}, not a number from 0 to below 1')
+        config[field] = value
+    problems += [f'"{field}" is missing' for field in fields if field not in config]
     if problems:
         raise InputError(f"{path}: {'; '.join(problems)}")
     return config
@@ -62,6 +70,23 @@ class Evaluated:
     seed: int
     uniform: bool
     calculate_grad: bool
+
+
+def evaluated_path(configs_dir: Path, dataset: str) -> Path:
+    """The list of checkpoints to evaluate: ``<dataset>.json``, else ``<dataset>_log.json``.
+
+    Raises
+    ------
+    InputError
+        where neither is there.
+    """
+    paths = [configs_dir / f"{dataset}{ending}.json" for ending in ("", "_log")]
+    for path in paths:
+        if path.exists():
+            return path
+    raise InputError(
+        f"{paths[0]} and {paths[1]} are missing: one of them lists the checkpoints to evaluate"
+    )
 
 
 def load_evaluated(path: Path, grad_by_default: bool) -> list[Evaluated]:
@@ -118,17 +143,56 @@ def require_checkpoints(paths: Iterable[Path], make: str) -> None:
 
 
 def evaluated_checkpoints(
-    evaluated: list[Evaluated], models_dir: Path, dataset: str, config: dict, make: str
-) -> list[Path]:
-    """The file of each checkpoint to evaluate; an InputError where any is missing."""
-    paths = [
-        checkpoint_path(
-            run_folder(models_dir, dataset, config, entry.seed, entry.uniform), entry.iteration
-        )
-        for entry in evaluated
-    ]
+    evaluated: list[Evaluated],
+    models_dir: Path,
+    dataset: str,
+    config: dict,
+    make: str,
+    end_is_last: bool = False,
+) -> tuple[list[Evaluated], list[Path]]:
+    """The checkpoints that can be evaluated, and the file of each.
+
+    What lies past the end of a run, by the run's own record, is left out and named in a line.
+
+    Parameters
+    ----------
+    make : what to do about a missing checkpoint, for the message
+    end_is_last : as in :func:`saved_steps`
+
+    Raises
+    ------
+    InputError
+        where another checkpoint is missing, or all lie past the end.
+    """
+    kept, paths = [], []
+    left_out: dict[tuple[str, int], list[int]] = {}
+    for entry in evaluated:
+        folder = run_folder(models_dir, dataset, config, entry.seed, entry.uniform)
+        path = checkpoint_path(folder, entry.iteration)
+        steps = None if path.is_file() else planned_steps(folder)
+        if steps is not None and entry.iteration > steps - end_is_last:
+            left_out.setdefault((entry.name, steps - end_is_last), []).append(entry.iteration)
+        else:
+            kept.append(entry)
+            paths.append(path)
     require_checkpoints(paths, make)
-    return paths
+    late = [
+        f"{name} {' '.join(map(str, iterations))} (ends at {end:,})"
+        for (name, end), iterations in left_out.items()
+    ]
+    if not kept:
+        raise InputError(f"all checkpoints lie past the end of training: {'; '.join(late)}")
+    for line in late:
+        print(f"left out, past the end of training: {line}")
+    return kept, paths
+
+
+def planned_steps(folder: Path) -> int | None:
+    """How many updates the run in ``folder`` is to make; None where it has no record of it."""
+    path = folder / "run.json"
+    again = "delete it, and repeat the training command, which writes it anew"
+    record = storage.load_json(path, again) if path.exists() else {}
+    return record.get("steps")
 
 
 def load_weights(model, path: Path, make: str) -> None:
@@ -154,22 +218,16 @@ def saved_steps(
 
     Parameters
     ----------
+    custom_saves : those past the end are ignored, which a line says
     end_is_last : the number of the last step, ``steps - 1``, stands for the end of the run, where
         it is always saved; otherwise the end is ``steps``, and saved like any other step
-
-    Raises
-    ------
-    InputError
-        where a custom save lies past the end.
     """
     end = steps - 1 if end_is_last else steps
     late = [step for step in custom_saves if step > end]
     if late:
-        listed = ",".join(map(str, late))
-        raise InputError(f"--custom_saves {listed}: past the last step, {end}")
-    return sorted(
-        {*range(0, end + 1, save_every), *custom_saves} - ({end} if end_is_last else set())
-    )
+        print(f"--custom_saves {','.join(map(str, late))}: ignored, past the last step, {end}")
+    saves = {*range(0, end + 1, save_every), *custom_saves} - set(late)
+    return sorted(saves - ({end} if end_is_last else set()))
 
 
 def made_with(device) -> dict[str, Any]:
@@ -204,7 +262,8 @@ class Progress:
 
     At each save ``resume.pt`` is written first, then ``history.csv``, ``run.json`` and the
     checkpoint. A run killed between them writes the same again when it goes on. ``run.json`` says
-    what was run, on what, and how long it took; it alone differs where all else is the same.
+    what was run, how far it is to go, on what, and how long it took; it alone differs where all
+    else is the same.
 
     Attributes
     ----------
@@ -222,6 +281,7 @@ class Progress:
             where the folder holds a run of other settings, or checkpoints of unknown origin.
         """
         self.folder, self.settings, self.path = folder, settings, folder / "resume.pt"
+        self.steps = steps
         self.state = {"step": 0, "saved": [], "history": []}
         self.started = time.monotonic()
         if not self.path.exists():
@@ -340,7 +400,7 @@ class Progress:
         storage.save_text("\n".join(lines) + "\n", self.folder / "history.csv")
         if "seconds" in self.state:  # else a run that an older version began
             record = {key: self.state[key] for key in ("settings", "step", "seconds", "made_with")}
-            storage.save_json(record, self.folder / "run.json")
+            storage.save_json(record | {"steps": self.steps}, self.folder / "run.json")
         weights = {name: tensor.cpu() for name, tensor in self.state["weights"].items()}
         if self.state["name"] is not None:
             storage.save_torch(weights, checkpoint_path(self.folder, self.state["name"]))

@@ -52,13 +52,21 @@ def load_baseline(path: Path, vocab: list[str], make: str) -> dict[str, Any]:
 
 
 def is_fitted(path: Path, settings: dict[str, Any]) -> bool:
-    """Whether ``path`` holds a finished fit with these settings."""
+    """Whether ``path`` holds a finished fit with these settings; one with others is announced."""
     if not path.exists():
         return False
     try:
-        return storage.load_pickle(path, "")["settings"] == settings
+        found = storage.load_pickle(path, "")["settings"]
+        changed = [
+            f"{key} {found.get(key)}, now {settings.get(key)}"
+            for key in {**settings, **found}
+            if found.get(key) != settings.get(key)
+        ]
     except (InputError, KeyError, TypeError):
         return False
+    if changed:
+        print(f"{path} holds a fit with other settings, to be replaced: {'; '.join(changed)}")
+    return not changed
 
 
 def fit(

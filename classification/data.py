@@ -12,8 +12,10 @@ from attention_dynamics import storage
 from attention_dynamics.cli import InputError
 from attention_dynamics.ragged import Ragged, batches_by_length
 
-DATASETS = ["IMDB", "Furd", "AG_News", "Newsgroups", "Yelp", "Amzn", "SNS", "toy"]
-ALIASES = {"SMS": "SNS"}  # the data set is the SMS Spam Collection
+DATASETS = ["IMDB", "Furd", "AG_News", "Newsgroups", "Yelp", "Amzn", "SNS", "SMS", "toy"]
+ALIASES: dict[str, str] = {}
+# Two names of one dataset. Its files are found under either; results keep the name asked for.
+OTHER_NAMES = {"SNS": "SMS", "SMS": "SNS"}
 
 SPECIALS = ["<pad>", "<bos>", "<eos>", "<unk>"]
 PAD, BOS, EOS, UNK = range(4)
@@ -22,13 +24,24 @@ MIN_COUNT = 3  # rarer words are <unk>
 
 @dataclass(frozen=True)
 class Sentences:
-    """Encoded sentences: ``tokens`` (int64, with <bos> and <eos>), ``labels`` int64 (rows,)."""
+    """Encoded sentences.
+
+    Attributes
+    ----------
+    tokens : int64, each sentence with <bos> and <eos>
+    labels : (rows,), what is trained on: int64, 0 or 1; float64 from 0 to 1 where any is a float
+    """
 
     tokens: Ragged
     labels: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def gold(self) -> np.ndarray:
+        """The gold labels, int64 (rows,): a label counts as 1 above 0.5, else as 0."""
+        return (self.labels > 0.5).astype(np.int64)
 
     def take(self, rows: np.ndarray) -> "Sentences":
         return Sentences(self.tokens.take(rows), self.labels[rows])
@@ -59,13 +72,17 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
     training, by falling frequency and then by alphabet. A word with an entry in ``w2v.pkl`` is
     kept however rare (the authors' folder brings that file; its vectors are not used).
 
+    A label is 0 or 1, a boolean, or a float from 0 to 1. SMS and SNS are one dataset: its files
+    are found under either name.
+
     Raises
     ------
     InputError
         where a file is missing, damaged, or holds what cannot be used.
     """
     make = f'run "python prepare_data.py --dataset {name}"'
-    train_path, test_path = data_dir / f"{name}_train.json", data_dir / f"{name}_test.json"
+    stem = name_of_files(data_dir, name, "_train.json")
+    train_path, test_path = data_dir / f"{stem}_train.json", data_dir / f"{stem}_test.json"
     raw_train = storage.load_json(train_path, make)
     raw_test = storage.load_json(test_path, make)
     words = raw_train.get("vocab") if isinstance(raw_train, dict) else None
@@ -101,6 +118,19 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
     )
 
 
+def name_of_files(folder: Path, dataset: str, *endings: str) -> str:
+    """The name under which ``folder`` has a file of the dataset: its own where both are there.
+
+    Parameters
+    ----------
+    endings : what may follow the name in the file's, such as ``_train.json``
+    """
+    for name in (dataset, OTHER_NAMES.get(dataset, dataset)):
+        if any((folder / f"{name}{ending}").exists() for ending in endings):
+            return name
+    return dataset
+
+
 def _words_with_vectors(path: Path) -> set[str]:
     """The words of ``w2v.pkl``, a dict of vectors; none where there is no such file."""
     if not path.exists():
@@ -120,8 +150,10 @@ def _read_pairs(raw: dict, vocab_size: int, path: Path, make: str) -> tuple[Ragg
     for number, pair in enumerate(pairs):
         if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], list)):
             raise InputError(f"{path}: XY[{number}] is not [[word index, ...], label]: {make}")
-        if type(pair[1]) is not int or pair[1] not in (0, 1):
-            raise InputError(f"{path}: XY[{number}] has the label {pair[1]!r}, not 0 or 1: {make}")
+        if type(pair[1]) not in (int, bool, float) or not 0 <= pair[1] <= 1:
+            raise InputError(
+                f"{path}: XY[{number}] has the label {pair[1]!r}, not a number from 0 to 1: {make}"
+            )
     rows = [pair[0] for pair in pairs]
     if set(map(type, chain.from_iterable(rows))) - {int}:
         raise InputError(f"{path} has a word index that is not a whole number: {make}")
@@ -136,7 +168,8 @@ def _read_pairs(raw: dict, vocab_size: int, path: Path, make: str) -> tuple[Ragg
             f"{path}: XY[{number}] has the word index {words.values[outside[0]]}, outside the "
             f"vocabulary of {vocab_size}: {make}"
         )
-    return words, np.array([pair[1] for pair in pairs])
+    labels = [pair[1] for pair in pairs]
+    return words, np.array(labels, dtype=np.float64 if float in map(type, labels) else np.int64)
 
 
 def _encode(words: Ragged, token_of_word: np.ndarray) -> Ragged:
@@ -151,9 +184,9 @@ def _encode(words: Ragged, token_of_word: np.ndarray) -> Ragged:
 
 
 def evaluated_sentences(dataset: Dataset, test_set_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the test set (its first) and of the training set (drawn with seed 1)."""
+    """Rows of the test set (its first), and as many of the training set (drawn with seed 1)."""
     test_rows = np.arange(min(test_set_size, len(dataset.test)))
-    count = min(test_set_size, len(dataset.train))
+    count = min(len(test_rows), len(dataset.train))
     train_rows = np.random.default_rng(1).choice(len(dataset.train), count, replace=False)
     return test_rows, train_rows
 
@@ -182,4 +215,4 @@ def beta_path(outputs_dir: Path, dataset: str, embed_dim: int) -> Path:
 
 def logistic_path(outputs_dir: Path, dataset: str) -> Path:
     """Where ``logistic_beta.py`` keeps the logistic word baseline."""
-    return outputs_dir / f"{dataset}logisticbeta.pkl"
+    return outputs_dir / f"{dataset}_logistic_beta.pkl"

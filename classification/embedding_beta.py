@@ -21,7 +21,7 @@ def parse_args():
         "--test_set_size",
         type=cli.positive_int,
         default=4000,
-        help="number of test sentences to validate on, at most",
+        help="validate on at most this many test sentences",
     )
     cli.add_folders(parser, __file__, "data", "outputs")
     cli.add_device(parser)

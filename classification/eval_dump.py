@@ -2,9 +2,10 @@
 
     python eval_dump.py --dataset IMDB
 
-Reads the list of checkpoints in ``configs/<dataset>.json``, writes ``outputs/<dataset>_logs.pkl``
-(described in ``attention_dynamics/dump.py``). Interrupted, it keeps what it has evaluated; run
-again, it adds what is missing.
+Reads the list of checkpoints in ``configs/<dataset>.json`` (or ``<dataset>_log.json``), writes
+``outputs/<dataset>_logs.pkl`` (described in ``attention_dynamics/dump.py``). A listed iteration
+past the end of training is left out. Interrupted, it keeps what it has evaluated; run again, it
+adds what is missing.
 """
 
 import numpy as np
@@ -20,6 +21,7 @@ from data import (
     batches_of_like_length,
     evaluated_sentences,
     load_dataset,
+    name_of_files,
     to_tensors,
 )
 from model import build, gradient_influence, load_config, nll
@@ -35,7 +37,7 @@ def parse_args():
         "--test_set_size",
         type=cli.positive_int,
         default=4000,
-        help="number of test sentences to evaluate, and of training sentences, at most",
+        help="evaluate at most this many test sentences, and equally many training sentences",
     )
     cli.add_folders(parser, __file__, "data", "models", "outputs", "configs")
     cli.add_device(parser)
@@ -57,7 +59,8 @@ def evaluate_checkpoint(model, sentences: Sentences, in_test: np.ndarray, grad: 
     for rows, batch in batches_of_like_length(sentences, EVAL_TOKENS):
         tokens, lengths, labels = to_tensors(batch, device)
         if grad:
-            output, delta = gradient_influence(model, tokens, lengths, labels)
+            gold = torch.from_numpy(batch.gold).to(device)
+            output, delta = gradient_influence(model, tokens, lengths, gold)
             found = {"alpha": output.alpha, "beta": output.beta, "grad": delta}
         else:
             with torch.no_grad():
@@ -68,7 +71,7 @@ def evaluate_checkpoint(model, sentences: Sentences, in_test: np.ndarray, grad: 
             columns[name][places] = values.detach().cpu().numpy()
         score = output.score.detach()
         losses[rows] = nll(score, labels).cpu().numpy()
-        correct[rows] = ((score > 0) == (labels == 1)).cpu().numpy()
+        correct[rows] = (score > 0).cpu().numpy() == batch.gold
     if not grad:
         columns["grad"] = None
     metas = {}
@@ -82,11 +85,14 @@ def main():
     args = parse_args()
     device = cli.find_device(args.device)
     config = load_config(args.config)
-    evaluated = runs.load_evaluated(args.configs_dir / f"{args.dataset}.json", grad_by_default=True)
+    config_name = name_of_files(args.configs_dir, args.dataset, ".json", "_log.json")
+    evaluated = runs.load_evaluated(
+        runs.evaluated_path(args.configs_dir, config_name), grad_by_default=True
+    )
     dataset = load_dataset(args.data_dir, args.dataset)
     train = f'"python train_classifier.py --dataset {args.dataset} ..." makes them'
-    checkpoints = runs.evaluated_checkpoints(
-        evaluated, args.models_dir, args.dataset, config, train
+    evaluated, checkpoints = runs.evaluated_checkpoints(
+        evaluated, args.models_dir, args.dataset, config, train, end_is_last=True
     )
 
     test_rows, train_rows = evaluated_sentences(dataset, args.test_set_size)
@@ -98,7 +104,7 @@ def main():
         "sentences": {
             "tokens": sentences.tokens.values.astype(np.int32),
             "offsets": sentences.tokens.offsets,
-            "target": sentences.labels,
+            "target": sentences.gold,
             "split": np.where(in_test, "val", "train"),
         },
     }

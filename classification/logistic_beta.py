@@ -6,7 +6,8 @@ A word's count in a sentence is divided by the sentence's number of tokens, so t
 ``mean(beta^lr[t]) + b`` over all tokens, as in ``embedding_beta.py``; but this problem is convex,
 with one solution. The strength of its L2 regularisation is the one with the lowest loss on a tenth
 of the training set, held out for that; then all of the training set is fitted. The test set takes
-no part. ``beta^lr`` goes to ``outputs/<dataset>logisticbeta.pkl``.
+no part. A label that is a float counts as 1 above 0.5. ``beta^lr`` goes to
+``outputs/<dataset>_logistic_beta.pkl``.
 """
 
 import warnings
@@ -31,7 +32,7 @@ def parse_args():
         "--test_set_size",
         type=cli.positive_int,
         default=4000,
-        help="number of test sentences for the accuracy, at most",
+        help="measure accuracy on at most this many test sentences",
     )
     parser.add_argument("--seed", type=cli.seed, default=0, help="seed of what is held out")
     cli.add_folders(parser, __file__, "data", "outputs")
@@ -93,11 +94,11 @@ def main():
         print(f"{path} is finished")
         return
 
-    shares, labels = relative_counts(dataset.train, len(dataset.vocab)), dataset.train.labels
+    shares, labels = relative_counts(dataset.train, len(dataset.vocab)), dataset.train.gold
     strength, loss = choose_strength(shares, labels, args.seed)
     beta, bias = fit(shares, labels, strength)
     logits = relative_counts(test_set, len(dataset.vocab)) @ beta + bias
-    accuracy = float(np.mean((logits > 0) == test_set.labels))
+    accuracy = float(np.mean((logits > 0) == test_set.gold))
     baseline = {
         "beta": beta.astype(np.float32),
         "vocab": dataset.vocab,

@@ -63,14 +63,14 @@ class Classifier(nn.Module):
 
 
 def nll(score: Tensor, labels: Tensor) -> Tensor:
-    """Negative log-likelihood of the gold labels (binary cross-entropy): (batch,)."""
+    """Binary cross-entropy (batch,); with labels of 0 or 1, their negative log-likelihood."""
     return F.binary_cross_entropy_with_logits(score, labels.to(score.dtype), reduction="none")
 
 
 def gradient_influence(
     model: Classifier, tokens: Tensor, lengths: Tensor, labels: Tensor
 ) -> tuple[Output, Tensor]:
-    """The model's output, and Δ of every token: (total,).
+    """The model's output, and Δ of every token: (total,). ``labels`` are gold labels, 0 or 1.
 
     ``delta_l = -d NLL / d m_l``, where ``m_l = 1`` multiplies the embedding of token ``l``: that
     is ``-<d NLL / d e_l, e_l>``. Sentences do not touch one another, so one backward pass over

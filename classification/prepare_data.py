@@ -76,6 +76,7 @@ FILES = {
         )
     ],
 }
+FILES["SMS"] = FILES["SNS"]
 LARGE = ("Yelp", "Amzn")  # 560,000 and 3,600,000 training reviews: a sample is the default
 LARGE_SAMPLE = 25_000
 
@@ -119,17 +120,17 @@ def parse_args(argv: list[str] | None):
         "--max_length",
         type=cli.positive_int,
         default=400,
-        help="sentences of more tokens are left out",
+        help="leave out sentences of more tokens than this",
     )
     for split in SPLITS:
         parser.add_argument(
             f"--max_{split}",
             type=cli.positive_int,
-            help=f"keep a random sample of so many {split} sentences; by itself all, and"
-            f" {LARGE_SAMPLE:,} of {' and '.join(LARGE)}",
+            help=f"keep a random sample of this many {split} sentences (default: all;"
+            f" {LARGE_SAMPLE:,} of {' and '.join(LARGE)})",
         )
     parser.add_argument(
-        "--seed", type=cli.seed, default=1, help="seed of samples, order, SNS split and toy data"
+        "--seed", type=cli.seed, default=1, help="seed of samples, order, SMS split and toy data"
     )
     cli.add_folders(parser, __file__, "data")
     args = parser.parse_args(argv)
@@ -146,7 +147,7 @@ def read_examples(args) -> Callable[[str], Examples]:
             raise InputError("--source: the toy data is generated, it has no source")
         return lambda split: generate_toy(split, args.seed)
     paths = download.locate(FILES[args.dataset], args.source, args.data_dir / "downloads")
-    if args.dataset == "SNS":
+    if args.dataset in ("SNS", "SMS"):
         messages = read_sns(paths, args.seed)
         return lambda split: iter(messages[split])
     reader = {

@@ -36,7 +36,7 @@ def parse_args():
         "--test_set_size",
         type=cli.positive_int,
         default=4000,
-        help="number of test sentences to validate on, at most",
+        help="validate on at most this many test sentences",
     )
     parser.add_argument(
         "--save_every", type=cli.positive_int, default=250, help="save each time after so many"
@@ -57,7 +57,7 @@ def validate(model: Classifier, sentences: Sentences, device) -> tuple[float, fl
         tokens, lengths, labels = to_tensors(batch, device)
         score = model(tokens, lengths).score
         loss += nll(score, labels).sum().item()
-        correct += ((score > 0) == (labels == 1)).sum().item()
+        correct += ((score > 0).cpu().numpy() == batch.gold).sum().item()
     return loss / len(sentences), correct / len(sentences)
 
 

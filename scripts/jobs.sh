@@ -1,7 +1,7 @@
 # Sourced by the scripts that run many stages; written for bash 3.2 and later.
 #
 #   choose_datasets "A B C" "$@"   sets DATASETS from the arguments, all of A B C when none is
-#                                  named; toy can be named too
+#                                  named; toy can be named too, and SMS where SNS can
 #   job LABEL SCRIPT FLAGS …       adds a command
 #   run_jobs                       runs them, JOBS at once, or prints them with --dry-run
 #   in_task_folders "$@"           runs the script of the same name in each task's folder, or in the
@@ -27,22 +27,22 @@ show_help() { # the comment that the script begins with
 }
 
 choose_datasets() {
-  local known=$1 name
+  local known="$1 toy" all=$1 name
+  case " $known " in *" SNS "*) known="$known SMS" ;; esac # one dataset, two names
   shift
   for name in "$@"; do
     case "$name" in
       --dry-run) DRY_RUN=1 ;;
       -h | --help) show_help ;;
       *)
-        [ "$name" != SMS ] || name=SNS # the SMS Spam Collection
-        case " $known toy " in
+        case " $known " in
           *" $name "*) DATASETS+=("$name") ;;
-          *) die "unknown ${KIND:-dataset} $name (known: $known toy)" ;;
+          *) die "unknown ${KIND:-dataset} $name (known: $known)" ;;
         esac
         ;;
     esac
   done
-  [ ${#DATASETS[@]} -gt 0 ] || read -r -a DATASETS <<<"$known"
+  [ ${#DATASETS[@]} -gt 0 ] || read -r -a DATASETS <<<"$all"
 }
 
 find_python() {
@@ -102,6 +102,15 @@ run_jobs() {
   fi
 }
 
+has_dataset() { # FOLDER NAME: whether a list of checkpoints says that the task has the dataset
+  local name names=$2
+  case "$2" in SMS | SNS) names="SMS SNS" ;; esac
+  for name in $names; do
+    [ ! -e "$1/configs/$name.json" ] && [ ! -e "$1/configs/${name}_log.json" ] || return 0
+  done
+  return 1
+}
+
 in_task_folders() {
   local script folder folders="classification translation" arg failed=
   local options=() names=()
@@ -112,8 +121,8 @@ in_task_folders() {
       --dry-run) options+=("$arg") ;;
       -h | --help) show_help ;;
       *)
-        [ "$arg" != SMS ] || arg=SNS
-        ls */configs/"$arg".json >/dev/null 2>&1 || die "unknown dataset $arg"
+        has_dataset classification "$arg" || has_dataset translation "$arg" ||
+          die "unknown dataset $arg"
         names+=("$arg")
         ;;
     esac
@@ -122,7 +131,7 @@ in_task_folders() {
     [ -x "$folder/$script" ] || continue
     local here=()
     for arg in ${names[@]+"${names[@]}"}; do
-      [ ! -e "$folder/configs/$arg.json" ] || here+=("$arg")
+      ! has_dataset "$folder" "$arg" || here+=("$arg")
     done
     # datasets were named, and all are the other task's
     [ ${#names[@]} -eq 0 ] || [ ${#here[@]} -gt 0 ] || continue

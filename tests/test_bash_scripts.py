@@ -4,6 +4,7 @@ A stand-in for Python records how it was called, so that nothing is trained here
 """
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -65,6 +66,51 @@ def test_published_word_baselines():
         "python embedding_beta.py --dataset IMDB --epochs 60 --lr 0.00005",
         "python embedding_beta.py --dataset SNS --epochs 60 --lr 0.00015",
     ]
+
+
+def test_logistic_baselines(python):
+    lines = run("classification/logistic_runs.sh", "--dry-run").stdout.splitlines()
+    assert lines == [f"python logistic_beta.py --dataset {name}" for name in PUBLISHED]
+    end = run("classification/logistic_runs.sh", "toy", "Furd", JOBS="2", PYTHON=str(python))
+    assert end.returncode == 0, end.stderr
+    assert sorted(line.split("logistic_beta.py ")[1] for line in calls(python)) == [
+        "--dataset Furd",
+        "--dataset toy",
+    ]
+
+
+@pytest.mark.parametrize(
+    "script", ["train_runs.sh", "dump_logs.sh", "embedding_runs.sh", "logistic_runs.sh"]
+)
+def test_sms_is_another_name_of_sns(script):
+    """The stages are called with the name that was asked for, in the same way otherwise."""
+    sms = run(f"classification/{script}", "--dry-run", "SMS").stdout
+    sns = run(f"classification/{script}", "--dry-run", "SNS").stdout
+    assert "SMS" not in sns and sms == sns.replace("SNS", "SMS") != ""
+    both = run(f"classification/{script}", "--dry-run", "SMS", "SNS").stdout
+    assert both == sms + sns
+    assert "SMS" not in run(f"classification/{script}", "--dry-run").stdout
+    if (ROOT / script).exists():
+        from_root = run(script, "--dry-run", "SMS").stdout
+        assert from_root == f"cd classification\n{sms}cd ..\n"
+    if (ROOT / "translation" / script).exists():
+        end = run(f"translation/{script}", "SMS")
+        assert end.returncode == 2 and "unknown dataset SMS" in end.stderr
+
+
+@pytest.mark.parametrize("config", ["SMS.json", "SMS_log.json", "SNS.json", "SNS_log.json"])
+@pytest.mark.parametrize("asked", ["SMS", "SNS"])
+def test_a_list_of_checkpoints_under_either_name(config, asked, tmp_path):
+    """As in the authors' folder: the root script finds the task by it."""
+    for name in ("scripts/jobs.sh", "dump_logs.sh", "classification/dump_logs.sh"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "classification" / "configs").mkdir()
+    (tmp_path / "classification" / "configs" / config).touch()
+    end = run(str(tmp_path / "dump_logs.sh"), "--dry-run", asked)
+    command = f"python eval_dump.py --dataset {asked}"
+    assert end.stdout.splitlines() == ["cd classification", command, "cd .."]
+    assert run(str(tmp_path / "dump_logs.sh"), "--dry-run", "Furd").returncode == 2
 
 
 def test_root_scripts_go_into_the_folders():

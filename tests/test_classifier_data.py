@@ -20,6 +20,7 @@ SPECIALS = ["<pad>", "<bos>", "<eos>", "<unk>"]
 
 def write(folder, train, test, vocab, name="toy"):
     """The published layout: DESIGN section 4."""
+    folder.mkdir(exist_ok=True)
     (folder / f"{name}_train.json").write_text(json.dumps({"vocab": vocab, "XY": train}))
     (folder / f"{name}_test.json").write_text(json.dumps({"XY": test}))
 
@@ -141,6 +142,97 @@ def test_sentences_without_words_are_bos_and_eos(tmp_path):
     assert as_lists(dataset.test) == ([[1, 2]], [1])
 
 
+@pytest.mark.parametrize(
+    ("labels", "dtype", "gold"),
+    [
+        ([0, 1, 1, 0], np.int64, [0, 1, 1, 0]),
+        ([False, True, True, False], np.int64, [0, 1, 1, 0]),
+        ([0, True, 1, False], np.int64, [0, 1, 1, 0]),
+        ([0.0, 1.0, 1.0, 0.0], np.float64, [0, 1, 1, 0]),
+        ([0.5, 0.5000001, 1.0, -0.0], np.float64, [0, 1, 1, 0]),
+        ([0.25, True, 1, 0.1], np.float64, [0, 1, 1, 0]),
+    ],
+)
+def test_labels_may_be_whole_numbers_booleans_or_floats(labels, dtype, gold, tmp_path):
+    pairs = [[[0], label] for label in labels]
+    write(tmp_path, pairs, [[[0], 1], [[0], 0]], ["a"])
+    dataset = data.load_dataset(tmp_path, "toy")
+    assert dataset.train.labels.tolist() == list(map(float, labels))
+    assert dataset.train.labels.dtype == dtype
+    assert dataset.train.gold.tolist() == gold and dataset.train.gold.dtype == np.int64
+    # the other split has a type of its own, and gives way where both stand in one column
+    assert dataset.test.labels.dtype == np.int64
+    both = dataset.test.concatenate(dataset.train)
+    assert both.labels.tolist() == [1, 0, *map(float, labels)]
+    assert both.gold.tolist() == [1, 0, *gold]
+    _, _, tensor = data.to_tensors(both)
+    assert tensor.tolist() == both.labels.tolist()
+
+
+class TestTwoNames:
+    """SMS and SNS are one dataset: DESIGN section 8."""
+
+    TRAIN, TEST, VOCAB = random_text(5)
+
+    @pytest.mark.parametrize("asked", ["SMS", "SNS"])
+    @pytest.mark.parametrize("there", ["SMS", "SNS"])
+    def test_files_are_found_under_either(self, asked, there, tmp_path):
+        write(tmp_path, self.TRAIN, self.TEST, self.VOCAB, there)
+        dataset = data.load_dataset(tmp_path, asked)
+        assert dataset.name == asked
+        expected_vocab, expected_train, expected_test = torchtext_encoding(
+            self.TRAIN, self.TEST, self.VOCAB
+        )
+        assert dataset.vocab == expected_vocab
+        assert as_lists(dataset.train) == expected_train
+        assert as_lists(dataset.test) == expected_test
+        # the same data, whatever it is called
+        assert dataset.digest == data.load_dataset(tmp_path, there).digest
+
+    @pytest.mark.parametrize("asked", ["SMS", "SNS"])
+    def test_the_name_that_is_asked_for_wins(self, asked, tmp_path):
+        sizes = {"SMS": 30, "SNS": 40}
+        for name, size in sizes.items():
+            write(tmp_path, self.TRAIN[:size], self.TEST[:size], self.VOCAB, name)
+        dataset = data.load_dataset(tmp_path, asked)
+        assert len(dataset.train) == len(dataset.test) == sizes[asked]
+
+    @pytest.mark.parametrize(("asked", "other"), [("SMS", "SNS"), ("SNS", "SMS")])
+    def test_train_and_test_are_of_one_name(self, asked, other, tmp_path):
+        """The test file's word indices refer to its own training file."""
+        write(tmp_path, self.TRAIN, self.TEST, self.VOCAB, asked)
+        write(tmp_path, self.TRAIN, self.TEST, self.VOCAB, other)
+        (tmp_path / f"{asked}_test.json").unlink()
+        with pytest.raises(InputError, match=f"{asked}_test.json is missing"):
+            data.load_dataset(tmp_path, asked)
+
+    @pytest.mark.parametrize("asked", ["SMS", "SNS"])
+    def test_messages_name_what_was_asked_for(self, asked, tmp_path):
+        make = f'run "python prepare_data.py --dataset {asked}"'
+        with pytest.raises(InputError, match=f"{asked}_train.json is missing: {make}"):
+            data.load_dataset(tmp_path, asked)
+        write(tmp_path, [[[0], 2]], self.TEST, self.VOCAB, "SNS")
+        with pytest.raises(InputError, match=f"SNS_train.json: .* label 2, .*: {make}"):
+            data.load_dataset(tmp_path, asked)
+
+    def test_no_other_dataset_has_two(self, tmp_path):
+        write(tmp_path, self.TRAIN, self.TEST, self.VOCAB, "SMS")
+        for name in set(data.DATASETS) - {"SMS", "SNS"}:
+            with pytest.raises(InputError, match=f"{name}_train.json is missing"):
+                data.load_dataset(tmp_path, name)
+
+    def test_names_of_files(self, tmp_path):
+        endings = (".json", "_log.json")
+        assert data.name_of_files(tmp_path, "SMS", *endings) == "SMS"
+        assert data.name_of_files(tmp_path, "IMDB", *endings) == "IMDB"
+        (tmp_path / "SNS.json").touch()
+        assert data.name_of_files(tmp_path, "SMS", *endings) == "SNS"
+        (tmp_path / "SMS_log.json").touch()
+        assert data.name_of_files(tmp_path, "SMS", *endings) == "SMS"
+        assert data.name_of_files(tmp_path, "SMS", ".json") == "SNS"
+        assert data.name_of_files(tmp_path, "SNS", *endings) == "SNS"
+
+
 def test_digest_tells_whether_what_the_model_sees_has_changed(tmp_path):
     train, test, vocab = random_text(0)
 
@@ -222,16 +314,18 @@ def test_a_vocabulary_that_is_no_list_of_words(vocab, tmp_path):
         ([[[[0]], 1], [[[1]], 0]], ["word index"]),
         ([[[[0, 1]], 1], [[[1, 2], [0, 1]], 0]], ["word index"]),
         ([[[{"0": 1}], 1]], ["word index"]),
-        # a label other than 0 or 1
+        # a label that is no number from 0 to 1
         ([[[0], 1], [[1], 2]], ["XY[1]", "label 2"]),
         ([[[0], 1], [[1], -1]], ["XY[1]", "label -1"]),
-        ([[[0], 1], [[1], 0.5]], ["XY[1]", "label 0.5"]),
+        ([[[0], 1], [[1], 1.5]], ["XY[1]", "label 1.5", "from 0 to 1"]),
+        ([[[0], 0.5], [[1], -0.001]], ["XY[1]", "label -0.001"]),
+        ([[[0], 1], [[1], 10**30]], ["XY[1]", "label 1000"]),
+        ([[[0], 1], [[1], float("inf")]], ["XY[1]", "label inf"]),
+        ([[[0], 1], [[1], "0.5"]], ["XY[1]", "label '0.5'"]),
         ([[[0], 1], [[1], "1"]], ["XY[1]", "label '1'"]),
         ([[[0], 1], [[1], None]], ["XY[1]", "label None"]),
         ([[[0], 1], [[1], [1]]], ["XY[1]", "label [1]"]),
         ([[[0], 1], [[1], float("nan")]], ["XY[1]", "label nan"]),
-        ([[[0], 1], [[1], True]], ["XY[1]", "label True"]),
-        ([[[0], 1], [[1], 1.0]], ["XY[1]", "label 1.0"]),
         # an empty list, and what is no list of pairs
         ([], ["no sentences"]),
         (None, ["no sentences"]),
@@ -332,9 +426,17 @@ def test_evaluated_sentences(dataset):
     assert sorted(train_rows) != list(range(15))  # drawn, not the first
     for rows, again in zip((test_rows, train_rows), data.evaluated_sentences(dataset, 15)):
         assert (rows == again).all()
+    # as many training sentences as there are test sentences, not as many as were asked for
     test_rows, train_rows = data.evaluated_sentences(dataset, 4000)
     assert test_rows.tolist() == list(range(20))
-    assert sorted(train_rows) == list(range(53))
+    assert len(set(train_rows.tolist())) == 20 and set(train_rows) <= set(range(53))
+
+
+def test_evaluated_sentences_where_training_has_fewer(dataset):
+    swapped = data.Dataset("toy", dataset.vocab, dataset.test, dataset.train, dataset.digest)
+    test_rows, train_rows = data.evaluated_sentences(swapped, 4000)
+    assert test_rows.tolist() == list(range(53))
+    assert sorted(train_rows) == list(range(20))
 
 
 def test_tensors(dataset):
@@ -366,6 +468,6 @@ def test_parts_of_the_sentences(dataset):
 
 
 def test_names(tmp_path):
-    assert " ".join(data.DATASETS) == "IMDB Furd AG_News Newsgroups Yelp Amzn SNS toy"
-    assert data.ALIASES == {"SMS": "SNS"}
-    assert data.beta_path(tmp_path, "SNS", 256) == tmp_path / "SNSembedding256beta.pkl"
+    assert " ".join(data.DATASETS) == "IMDB Furd AG_News Newsgroups Yelp Amzn SNS SMS toy"
+    assert data.beta_path(tmp_path, "SMS", 256) == tmp_path / "SMSembedding256beta.pkl"
+    assert data.logistic_path(tmp_path, "SMS") == tmp_path / "SMS_logistic_beta.pkl"

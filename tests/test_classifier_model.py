@@ -13,6 +13,7 @@ model = load_script("classification", "model")
 embedding_beta = load_script("classification", "embedding_beta")
 
 VOCAB = 30
+BOS, EOS = 1, 2
 LENGTHS = {
     "ragged": [5, 2, 1, 9, 2, 17],
     "equal": [4, 4, 4],
@@ -92,6 +93,52 @@ def test_alpha_beta_and_score_are_those_of_a_plain_loop(case, uniform):
     plain = [plain_sentence(classifier, part) for part in tokens.split(lengths.tolist())]
     for ours, expected in zip(output, map(np.hstack, zip(*plain))):
         np.testing.assert_allclose(ours.detach().numpy(), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+def test_every_bias_has_its_part(uniform):
+    """Biases of all layers as large as the weights, and a sentence of <bos> and <eos> alone."""
+    classifier = make(uniform, scale=2.0)
+    with torch.no_grad():
+        for name, weight in classifier.named_parameters():
+            if "bias" in name:
+                weight.normal_()
+    tokens, lengths, _ = random_batch("ragged")
+    tokens = torch.cat([torch.tensor([BOS, EOS]), tokens])
+    lengths = torch.cat([torch.tensor([2]), lengths])
+    before = classifier(tokens, lengths)
+    plain = [plain_sentence(classifier, part) for part in tokens.split(lengths.tolist())]
+    for ours, expected in zip(before, map(np.hstack, zip(*plain))):
+        np.testing.assert_allclose(ours.detach().numpy(), expected, rtol=0, atol=1e-12)
+
+    def moved(bias):
+        """Alpha, beta and score when a bias grows by 1."""
+        with torch.no_grad():
+            bias += 1
+            after = classifier(tokens, lengths)
+            bias -= 1
+        return after
+
+    c = moved(classifier.evidence.bias)  # alpha sums to 1: all evidence and the score grow by 1
+    torch.testing.assert_close(c.alpha, before.alpha)
+    torch.testing.assert_close(c.beta, before.beta + 1)
+    torch.testing.assert_close(c.score, before.score + 1)
+    b2 = moved(classifier.attention[2].bias)  # the same for all logits of a softmax
+    torch.testing.assert_close(b2, before)
+    b1 = moved(classifier.attention[0].bias)
+    torch.testing.assert_close(b1.beta, before.beta)
+    assert torch.equal(b1.alpha, before.alpha) == uniform
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+def test_a_sentence_without_words(uniform):
+    classifier = make(uniform, scale=2.0)
+    output = classifier(torch.tensor([BOS, EOS]), torch.tensor([2]))
+    alpha, beta, score = plain_sentence(classifier, [BOS, EOS])
+    np.testing.assert_allclose(output.alpha.tolist(), alpha, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(output.beta.tolist(), beta, rtol=0, atol=1e-14)
+    assert output.score.item() == pytest.approx(score, abs=1e-14)
+    assert not uniform or output.alpha.tolist() == [0.5, 0.5]
 
 
 @pytest.mark.parametrize(("case", "uniform"), CASES)
@@ -204,6 +251,20 @@ def test_nll():
     )
 
 
+def test_the_loss_of_labels_between_0_and_1():
+    """-(y log p + (1 - y) log(1 - p)), of booleans and floats as of 0 and 1."""
+    scores = torch.tensor([-3.5, 0.0, 0.2, 4.0, 1.0, -1.0], dtype=torch.float64)
+    y = torch.tensor([0.25, 0.5, 1.0, 0.0, 0.875, 0.6], dtype=torch.float64)
+    p = expit(scores.numpy())
+    expected = -(y.numpy() * np.log(p) + (1 - y.numpy()) * np.log(1 - p))
+    np.testing.assert_allclose(model.nll(scores, y).numpy(), expected, rtol=1e-12)
+    ours = model.nll(scores.float(), y)
+    assert ours.dtype == torch.float32  # the precision of the model, not of the labels
+    np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-5)
+    gold = y > 0.5
+    torch.testing.assert_close(model.nll(scores, gold), model.nll(scores, gold.long()))
+
+
 @pytest.mark.parametrize("uniform", [False, True])
 def test_attention_learns_unless_it_is_uniform(uniform):
     classifier = make(uniform)
@@ -230,6 +291,31 @@ def test_sizes():
     assert sizes["evidence.weight"] == (1, 14) and sizes["evidence.bias"] == (1,)
     normal = model.Classifier(11, 3, 7, 5, uniform=False).state_dict()
     assert {name: tuple(weight.shape) for name, weight in normal.items()} == sizes
+
+
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("uniform", [False, True])
+def test_number_of_parameters_at_the_published_sizes(uniform):
+    """DESIGN section 2, with a vocabulary of V words; an LSTM has two biases for each gate."""
+    V, E, H, A = 10_000, 300, 256, 256  # embedding, hidden and intermediate size
+    embedding = V * E
+    one_direction = 4 * (H * E + H * H + H + H)  # input, forget, cell and output gate
+    attention = A * 2 * H + A + A + 1  # W1, b1, w2, b2
+    evidence = 2 * H + 1  # u, c
+    expected = embedding + 2 * one_direction + attention + evidence
+    assert expected == 3_000_000 + 2 * 571_392 + 131_585 + 513 == 4_274_882
+    config = model.load_config(model.Path(model.__file__).parent / "configs" / "model.json")
+    assert count(model.build(config, V, uniform)) == expected
+
+
+def test_number_of_parameters_of_the_word_baseline():
+    V, D = 10_000, 256
+    expected = V * D + D + 1  # E, u, and the bias that beta^px leaves out
+    assert expected == 2_560_257
+    assert count(embedding_beta.WordBaseline(V, D)) == expected
 
 
 def test_the_published_sizes(tmp_path):

@@ -328,6 +328,23 @@ def test_sns_from_a_download(prepare, tmp_path, monkeypatch, capsys):
     ]
 
 
+def test_sms_and_sns_are_one_dataset(prepare, tmp_path):
+    """The files have the name that was asked for, and the same in them."""
+    messages = "".join(f"{('ham', 'spam')[i % 2]}\tnumber{i} is here\n" for i in range(20))
+    source = make_zip(tmp_path / "sms+spam+collection.zip", {"SMSSpamCollection": messages})
+    for name in ("SMS", "SNS"):
+        folder = tmp_path / name
+        prepare.main(["--dataset", name, "--source", str(source), "--data_dir", str(folder)])
+        assert sorted(path.name for path in folder.iterdir()) == [
+            f"{name}_test.json",
+            f"{name}_train.json",
+        ]
+    for split in ("train", "test"):
+        written = [tmp_path / name / f"{name}_{split}.json" for name in ("SMS", "SNS")]
+        assert written[0].read_bytes() == written[1].read_bytes()
+    assert prepare.FILES["SMS"] == prepare.FILES["SNS"]
+
+
 def test_every_public_file_has_a_url_and_a_checksum_but_amazon(prepare):
     files = [file for group in prepare.FILES.values() for file in group]
     assert all(isinstance(file, PublicFile) and file.url.startswith("https://") for file in files)

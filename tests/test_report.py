@@ -173,6 +173,25 @@ class TestTask:
         assert "| classification: figure of Furd, dynamics |" not in text
         assert "| classification: explorer of SNS | cd classification; python explore.py" in text
 
+    @pytest.mark.parametrize("config", ["SNS.json", "SMS_log.json"])
+    def test_two_names_of_one_dataset(self, root, report, outputs, config):
+        """What was run as SMS is shown as that, and SNS is not missed."""
+        configs = root / "classification" / "configs"
+        (configs / "SNS.json").rename(configs / config)
+        (outputs / "SNS_logs.pkl").rename(outputs / "SMS_logs.pkl")
+        write_pickle({key("SMS"): summary()}, outputs / "stats.pkl")
+        (outputs / "SMS_explorer.html").write_text("<p>of SMS")
+        report()
+        text = (root / "report" / "results.md").read_text()
+        assert "SMS | top 5% match" in text and "SNS" not in text and "SMS_log" not in text
+        assert "cd classification; python plot_dynamics.py --datasets SMS" in text
+        copied = root / "report" / "classification_SMS_explorer.html"
+        assert copied.read_text() == "<p>of SMS"
+        (outputs / "SMS_logs.pkl").unlink()
+        report()
+        name = "SNS" if config == "SNS.json" else "SMS"
+        assert f"classification: {name} |" in (root / "report" / "results.md").read_text()
+
     def test_the_newest_results_count(self, root, report, outputs):
         import os
 

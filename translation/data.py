@@ -127,14 +127,16 @@ def load_dataset(data_dir: Path, name: str, vocab_size: int | None = None) -> Da
             )
         texts[split] = (source, target)
 
-    model_path = folder / f"{name}.model"
+    model_path = pieces_path(folder)
     vocab_size = vocab_size or corpus.vocab_size
     with storage.lock(folder):  # runs may start side by side
         if not model_path.exists():
             print(f"{model_path}: training {vocab_size:,} pieces")
-            model = train_pieces(
-                [*texts["train"][0], *texts["train"][1]], vocab_size, corpus.pieces
-            )
+            raw = [folder / f"train.{language}_raw" for language in (corpus.source, corpus.target)]
+            sides = texts["train"]
+            if all(path.exists() for path in raw):  # as published, of News Commentary
+                sides = [storage.load_text(path, make).split("\n") for path in raw]
+            model = train_pieces([*sides[0], *sides[1]], vocab_size, corpus.pieces)
             storage.save_bytes(model, model_path)
     pieces = read_pieces(model_path, vocab_size)
 
@@ -155,7 +157,7 @@ def load_dataset(data_dir: Path, name: str, vocab_size: int | None = None) -> Da
 
 
 def read_sentences(path: Path, as_json: bool, make: str) -> list[str]:
-    """The sentences of a file; none of them is empty."""
+    """The sentences of a file. Empty ones are kept, and counted in a line."""
     if as_json:
         sentences = storage.load_json(path, make)
         if not isinstance(sentences, list) or not all(isinstance(s, str) for s in sentences):
@@ -164,23 +166,22 @@ def read_sentences(path: Path, as_json: bool, make: str) -> list[str]:
         sentences = storage.load_text(path, make).split("\n")
         if sentences[-1] == "":
             sentences.pop()
-    for number, sentence in enumerate(sentences, start=1):
-        if not sentence.strip():
-            where = f"sentence {number}" if as_json else f"line {number}"
-            raise InputError(f"{path}, {where}: it is empty: {make}")
     if not sentences:
         raise InputError(f"{path} has no sentences: {make}")
-    return [sentence.strip() for sentence in sentences]
+    sentences = [sentence.strip() for sentence in sentences]
+    if empty := sentences.count(""):
+        what = ("sentence" if as_json else "line") + (" is" if empty == 1 else "s are")
+        print(f"{path}: {empty:,} empty {what} kept as <s> </s>")
+    return sentences
 
 
-def train_pieces(
-    sentences: list[str], vocab_size: int, model_type: str = "unigram", hard_limit: bool = True
-) -> bytes:
+def pieces_path(folder: Path) -> Path:
+    """The SentencePiece model of a dataset's folder, which is named after it."""
+    return folder / f"{folder.name}.model"
+
+
+def train_pieces(sentences: list[str], vocab_size: int, model_type: str = "unigram") -> bytes:
     """Train one SentencePiece model for both languages; the same text gives the same model.
-
-    Parameters
-    ----------
-    hard_limit : a text too small for ``vocab_size`` pieces is an error; else it gives fewer
 
     Raises
     ------
@@ -194,7 +195,6 @@ def train_pieces(
             model_writer=model,
             vocab_size=vocab_size,
             model_type=model_type,
-            hard_vocab_limit=hard_limit,
             pad_id=PAD,
             bos_id=BOS,
             eos_id=EOS,

@@ -2,10 +2,11 @@
 
     python eval_dump.py --dataset multi30k --eval_bleu --include_train_subset
 
-Reads the list of checkpoints in ``configs/<dataset>.json``, writes ``outputs/<dataset>_logs.pkl``
-(described in ``attention_dynamics/dump.py``). Its columns have a row for each target token after
-<s>: a distribution over the source tokens. Interrupted, it keeps what it has evaluated; run again,
-it adds what is missing.
+Reads the list of checkpoints in ``configs/<dataset>.json`` (or ``<dataset>_log.json``), writes
+``outputs/<dataset>_logs.pkl`` (described in ``attention_dynamics/dump.py``). Its columns have a row
+for each target token after <s>: a distribution over the source tokens. A listed iteration past the
+end of training is left out. Interrupted, it keeps what it has evaluated; run again, it adds what is
+missing.
 """
 
 import math
@@ -99,11 +100,11 @@ def main():
     device = cli.find_device(args.device)
     config = load_config(args.config)
     evaluated = runs.load_evaluated(
-        args.configs_dir / f"{args.dataset}.json", grad_by_default=False
+        runs.evaluated_path(args.configs_dir, args.dataset), grad_by_default=False
     )
     dataset = load_dataset(args.data_dir, args.dataset, args.vocab_size)
     train = f'"python train_translation.py --dataset {args.dataset} ..." makes them'
-    checkpoints = runs.evaluated_checkpoints(
+    evaluated, checkpoints = runs.evaluated_checkpoints(
         evaluated, args.models_dir, args.dataset, config, train
     )
     pairs, splits = evaluated_pairs(dataset, args.include_train_subset)

@@ -18,7 +18,7 @@ from attention_dynamics import archives, cli, download, storage
 from attention_dynamics.cli import InputError
 from attention_dynamics.download import PublicFile
 
-from data import ALIASES, CORPORA, DATASETS, load_pieces, train_pieces
+from data import ALIASES, CORPORA, DATASETS, pieces_path
 
 MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw/"
 NEWS = "http://data.statmt.org/news-commentary/v14/training/"
@@ -43,9 +43,10 @@ FILES = {
     ]
     for x, y in (("en", "nl"), ("en", "pt"), ("it", "pt"))
 }
-# iwslt14, as its users know it
+# iwslt14, as fairseq's prepare-iwslt14.sh makes it
 VALIDATION_EVERY = 23  # of so many sentence pairs, one is for validation
-MAX_RATIO = 1.5  # of the longer side's pieces to the shorter's
+MAX_RATIO = 1.5  # of the longer side's words to the shorter's
+IWSLT14_PAIRS = 160_239  # for training, of the public archive
 
 # The toy languages: word i of one means word i of the other. A sentence has a noun for each of its
 # parts; an adjective precedes its noun in one language, and follows it in the other.
@@ -84,7 +85,7 @@ def parse_args(argv: list[str] | None):
         "--max_length",
         type=cli.positive_int,
         default=175,
-        help="iwslt14: pairs with a side of more pieces are left out",
+        help="iwslt14: pairs with a side of more words are left out",
     )
     parser.add_argument(
         "--val_size",
@@ -109,7 +110,7 @@ def read_splits(args) -> dict[str, list[Pair]]:
     if args.dataset == "multi30k":
         return {split: leave_out_empty(read_multi30k(paths, split)) for split in ("train", "val")}
     if args.dataset == "iwslt14":
-        return split_iwslt14(leave_out_empty(read_iwslt14(paths)), args.max_length)
+        return split_iwslt14(leave_out_empty(tokenize(read_iwslt14(paths))), args.max_length)
     pairs = leave_out_empty(read_news_commentary(paths, FILES[args.dataset][0].name))
     return draw_validation(pairs, args.val_size, args.seed)
 
@@ -136,23 +137,36 @@ def read_iwslt14(paths: list[Path]) -> list[Pair]:
     return zip_sides(kept, *names)
 
 
+def tokenize(pairs: list[Pair]) -> list[Pair]:
+    """German and English as the Moses tokenizer writes them: words and signs, spaces between.
+
+    Some signs are escaped, as Moses does for its own formats: ``'`` is ``&apos;``.
+    """
+    from sacremoses import MosesTokenizer
+
+    german, english = MosesTokenizer(lang="de"), MosesTokenizer(lang="en")
+    return [
+        (german.tokenize(x, return_str=True), english.tokenize(y, return_str=True))
+        for x, y in cli.progress_bar(pairs, desc="tokenizing", unit="pair")
+    ]
+
+
 def split_iwslt14(pairs: list[Pair], max_length: int) -> dict[str, list[Pair]]:
-    """Leave out what is too long or too unequal, then take every 23rd pair for validation."""
-    sides = [[pair[side] for pair in pairs] for side in (0, 1)]
-    vocab_size = CORPORA["iwslt14"].vocab_size
-    pieces = load_pieces(train_pieces(sides[0] + sides[1], vocab_size, hard_limit=False))
-    lengths = np.array([[len(tokens) for tokens in pieces.encode(side)] for side in sides])
-    long = lengths.max(axis=0) > max_length
-    unequal = lengths.max(axis=0) > MAX_RATIO * lengths.min(axis=0)
+    """Leave out what is too long or too unequal (Moses' ``clean-corpus-n.perl``), write the rest in
+    lower case, and take every 23rd pair for validation.
+    """
+    lengths = np.array([[len(sentence.split()) for sentence in pair] for pair in pairs])
+    lengths = lengths.reshape(-1, 2)  # where there is no pair too
+    long = lengths.max(axis=1) > max_length
+    unequal = lengths.max(axis=1) > MAX_RATIO * lengths.min(axis=1)
     print(
-        f"left out {long.sum():,} pairs with a side of more than {max_length} pieces, and "
-        f"{(unequal & ~long).sum():,} with a side {MAX_RATIO} times as long as the other"
+        f"left out {long.sum():,} pairs with a side of more than {max_length} words, and "
+        f"{(unequal & ~long).sum():,} with a side more than {MAX_RATIO} times as long as the other"
     )
-    kept = [pairs[i] for i in np.flatnonzero(~long & ~unequal)]
-    return {
-        "train": [pair for i, pair in enumerate(kept, start=1) if i % VALIDATION_EVERY],
-        "valid": kept[VALIDATION_EVERY - 1 :: VALIDATION_EVERY],
-    }
+    kept = [(x.lower(), y.lower()) for (x, y), out in zip(pairs, long | unequal) if not out]
+    train = [pair for i, pair in enumerate(kept, start=1) if i % VALIDATION_EVERY]
+    print(f"{len(train):,} training pairs; {IWSLT14_PAIRS:,} are expected from the public archive")
+    return {"train": train, "valid": kept[VALIDATION_EVERY - 1 :: VALIDATION_EVERY]}
 
 
 def read_news_commentary(paths: list[Path], name: str) -> list[Pair]:
@@ -250,7 +264,7 @@ def write(splits: dict[str, list[Pair]], folder: Path, dataset: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())  # after this, the files need no more than a new name
-        (folder / f"{dataset}.model").unlink(missing_ok=True)
+        pieces_path(folder).unlink(missing_ok=True)
 
 
 def describe(split: str, pairs: list[Pair]) -> str:
