@@ -37,8 +37,10 @@ def is_history(value: Any) -> bool:
         and len({len(column) for column in value.values()}) == 1
         and all(
             is_number(entry)
-            or ((name == "attention_accuracy_heads" and isinstance(entry, list) and entry)
-            and all(map(is_number, entry)))
+            or (
+                (name == "attention_accuracy_heads" and isinstance(entry, list) and entry)
+                and all(map(is_number, entry))
+            )
             for name, column in value.items()
             for entry in column
         )

@@ -190,8 +190,10 @@ def evaluated_checkpoints(
 def planned_steps(folder: Path) -> int | None:
     """How many updates the run in ``folder`` is to make; None where it has no record of it."""
     path = folder / "run.json"
-    again = "delete it, and repeat the training command, which writes it anew"
+    again = "repeat the training command, which writes it anew"
     record = storage.load_json(path, again) if path.exists() else {}
+    if not isinstance(record, dict) or type(record.get("steps", 0)) is not int:
+        raise InputError(f"{path} is damaged: {again}")
     return record.get("steps")
 
 

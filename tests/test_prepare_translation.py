@@ -134,26 +134,36 @@ def write_iwslt14(path, sides):
 def test_iwslt14(tmp_path, capsys):
     n = 100
     sides = {
-        "de": [f"Das ist der Satz Nummer {i} von allen <3 ." for i in range(n)],
-        "en": [f"This is the sentence number {i} of all <3 ." for i in range(n)],
+        "de": [f"Das ist der Satz Nr. {i}, z.B. so <3 ..." for i in range(n)],
+        "en": [f"This isn't sentence number {i}, e.g. <3 ..." for i in range(n)],
     }
     sides["de"][10] = "sehr lang " * 60  # too long, and too unequal
-    sides["en"][20] = "uneven " * 90  # too unequal
+    sides["en"][20] = "uneven " * 75  # too unequal
     sides["en"][30] = ""
-    sides["de"][40] = sides["en"][40] = "lang " * 90
+    sides["de"][40] = sides["en"][40] = "lang " * 81
+    sides["de"][50], sides["en"][50] = "ein zwei", "one two three"  # just within the ratio
+    sides["de"][51], sides["en"][51] = "ein zwei", "one two three four"  # just outside
+    sides["de"][52], sides["en"][52] = "ja " * 80, "yes " * 80  # just within the length
     path = write_iwslt14(tmp_path / "de-en.tgz", sides)
     flags = ["--dataset", "iwslt14", "--source", str(path), "--data_dir", str(tmp_path)]
     prepare.main([*flags, "--max_length", "80"])
     out = capsys.readouterr().out
     assert "no checksum is published; read" in out
     assert "left out 1 pairs with an empty side" in out
+    # By the rules of Moses: signs apart, but not the point of an abbreviation; in German the point
+    # of a number too; clitics apart; &, <, >, ', " and brackets escaped. Then lower case.
     kept = [
-        (sides["de"][i].strip(), sides["en"][i].strip())
+        (
+            f"das ist der satz nr. {i} , z.b. so &lt; 3 ...",
+            f"this isn &apos;t sentence number {i} , e.g. &lt; 3 ...",
+        )
         for i in range(n)
-        if i not in (10, 20, 30, 40)
     ]
+    kept[50] = ("ein zwei", "one two three")
+    kept[52] = (" ".join(["ja"] * 80), " ".join(["yes"] * 80))
+    kept = [pair for i, pair in enumerate(kept) if i not in (10, 20, 30, 40, 51)]
     # the title and the description stay, without their tags
-    kept = [("de: a talk", "en: a talk"), ("de: about it", "en: about it"), *kept]
+    kept = [("de : a talk", "en : a talk"), ("de : about it", "en : about it"), *kept]
     folder = tmp_path / "iwslt14"
     assert sorted(files_in(folder)) == ["train.de", "train.en", "valid.de", "valid.en"]
     found = {
@@ -162,8 +172,10 @@ def test_iwslt14(tmp_path, capsys):
     }
     assert found["valid"] == kept[22::23] and len(found["valid"]) == 4
     assert found["train"] == [pair for i, pair in enumerate(kept) if i % 23 != 22]
-    counts = [line for line in out.splitlines() if "pieces" in line]
-    assert len(counts) == 1 and "left out 3 pairs with a side of more than 80" in counts[0]
+    counts = "left out 2 pairs with a side of more than 80 words, and 2 with a side more than 1.5"
+    assert counts in out
+    expected = "160,239 are expected from the public archive"
+    assert f"{len(found['train'])} training pairs; {expected}" in out
 
 
 def news(lines):

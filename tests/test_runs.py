@@ -61,12 +61,37 @@ def test_saved_steps(steps, save_every, custom, expected):
     assert saved_steps(steps, save_every, custom, end_is_last=True) == expected
 
 
-def test_custom_saves_past_the_last_step_are_all_named():
-    with pytest.raises(InputError, match=r"10,12.*9"):
-        saved_steps(10, 5, [3, 10, 12], end_is_last=True)
+@pytest.mark.parametrize(("end_is_last", "late", "saves"), [(True, "10,12", 9), (False, "12", 10)])
+def test_custom_saves_past_the_end_are_ignored_aloud(end_is_last, late, saves, capsys):
+    found = saved_steps(10, 5, [3, 10, 12], end_is_last)
+    assert found == ([0, 3, 5] if end_is_last else [0, 3, 5, 10])
+    line = f"--custom_saves {late}: ignored, past the last step, {saves}\n"
+    assert capsys.readouterr().out == line
+    saved_steps(10, 5, [3, 9], end_is_last)
+    assert capsys.readouterr().out == ""
 
 
 # configs/model.json
+
+
+def test_published_names_of_keys(tmp_path):
+    """The authors' configs and ours: the same values under the same names."""
+    fields = {"h_dim": int, "b_size": int, "n_layers": int}
+    published = {"hidden_dim": 8, "batch_size": 4, "num_layers": 2}
+    expected = {"h_dim": 8, "b_size": 4, "n_layers": 2}
+    path = tmp_path / "model.json"
+    for ours in ([], ["h_dim"], ["h_dim", "n_layers"]):
+        mixed = {
+            new if new in ours else old: published[old] for old, new in zip(published, expected)
+        }
+        assert load_model_config(write_json(path, mixed), fields) == expected
+    write_json(path, published | {"h_dim": 8})
+    with pytest.raises(InputError, match='"hidden_dim" and "h_dim" are the same: keep one'):
+        load_model_config(path, fields)
+    write_json(path, published | {"batch_size": 0})
+    with pytest.raises(InputError, match='"batch_size" is 0'):
+        load_model_config(path, fields)
+
 
 FIELDS = {"h_dim": int, "b_size": int, "dropout": float}
 GOOD = {"h_dim": 8, "b_size": 4, "dropout": 0.5}
@@ -175,6 +200,15 @@ def test_a_checkpoint_that_is_listed_twice(tmp_path):
     again = {**ENTRY, "name": "NORMAL_A", "seed": 3}
     with pytest.raises(InputError, match="twice"):
         load_evaluated(write_json(tmp_path / "x.json", [ENTRY, again]), grad_by_default=True)
+
+
+def test_where_the_list_of_checkpoints_is_found(tmp_path):
+    with pytest.raises(InputError, match=r"IMDB\.json and .*IMDB_log\.json are missing"):
+        runs.evaluated_path(tmp_path, "IMDB")
+    write_json(tmp_path / "IMDB_log.json", [ENTRY])
+    assert runs.evaluated_path(tmp_path, "IMDB") == tmp_path / "IMDB_log.json"
+    write_json(tmp_path / "IMDB.json", [ENTRY])
+    assert runs.evaluated_path(tmp_path, "IMDB") == tmp_path / "IMDB.json"
 
 
 # Checkpoints
@@ -325,6 +359,59 @@ def test_time_before_an_interruption_counts(tmp_path, monkeypatch):
     train(tmp_path / "run", 20)
     after = storage.load_json(tmp_path / "run" / "run.json", "")["seconds"]
     assert 0 < before < after < 10_000
+
+
+def listed(*iterations, seed=20):
+    return [Evaluated("Normal_A", iteration, seed, False, True) for iteration in iterations]
+
+
+def evaluated_of(folder, entries, **options):
+    return runs.evaluated_checkpoints(
+        entries, folder, "x", {"h_dim": 4, "b_size": 2}, "train it", **options
+    )
+
+
+def test_what_lies_past_the_end_of_a_run_is_left_out(tmp_path, capsys):
+    """By the run's own record; what is missing before the end is an error."""
+    folder = run_folder(tmp_path, "x", {"h_dim": 4, "b_size": 2}, 20, False)
+    train(folder, 20)
+    entries = listed(0, 5, 19, 20, 25)
+    kept, paths = evaluated_of(tmp_path, entries, end_is_last=True)
+    assert kept == entries[:3]
+    assert paths == [checkpoint_path(folder, step) for step in (0, 5, 19)]
+    line = "left out, past the end of training: Normal_A 20 25 (ends at 19)\n"
+    assert capsys.readouterr().out == line
+
+    with pytest.raises(InputError, match=r"1 checkpoints are missing .train it.: .*model7"):
+        evaluated_of(tmp_path, listed(0, 7, 25), end_is_last=True)
+    with pytest.raises(InputError, match=r"all checkpoints lie past the end .* Normal_A 20 25"):
+        evaluated_of(tmp_path, listed(20, 25), end_is_last=True)
+    # in translation the end has the number of steps itself
+    with pytest.raises(InputError, match="model20"):
+        evaluated_of(tmp_path, listed(0, 20))
+    # a checkpoint without a record, as the authors', can be missing in one way alone
+    with pytest.raises(InputError, match="model25"):
+        evaluated_of(tmp_path, listed(25, seed=3), end_is_last=True)
+    (folder / "run.json").write_text("[]")
+    with pytest.raises(InputError, match=r"run\.json is damaged"):
+        evaluated_of(tmp_path, entries)
+
+
+def test_the_end_that_was_planned_is_recorded(tmp_path, capsys):
+    """While a run is unfinished, and when it is continued to a later end."""
+    folder = run_folder(tmp_path, "x", {"h_dim": 4, "b_size": 2}, 20, False)
+    with pytest.raises(Killed):
+        train(folder, 20, kill_at=12)
+    assert runs.planned_steps(folder) == 20
+    with pytest.raises(InputError, match="model15"):
+        evaluated_of(tmp_path, listed(0, 15))
+    train(folder, 20)
+    train(folder, 30)
+    assert runs.planned_steps(folder) == 30
+    kept, _ = evaluated_of(tmp_path, listed(0, 25, 31), end_is_last=True)
+    assert [entry.iteration for entry in kept] == [0, 25]
+    assert "Normal_A 31 (ends at 29)" in capsys.readouterr().out
+    assert runs.planned_steps(tmp_path) is None
 
 
 def test_a_finished_run_is_left_alone(whole, tmp_path):

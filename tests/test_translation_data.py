@@ -153,9 +153,7 @@ GOOD = b"gila kala\n" * 200
     [
         ("val.src", GOOD[:-10], ["val.src has 199 sentences", "val.trg 200", "prepare_data.py"]),
         ("val.trg", GOOD + b"one\n", ["val.trg 201"]),
-        ("val.src", GOOD[:50] + b"\n" + GOOD[50:-10], ["val.src, line 6: it is empty"]),
-        ("val.src", b" \t\n" + GOOD[10:], ["val.src, line 1: it is empty"]),
-        ("val.src", GOOD + b"\n", ["val.src, line 201: it is empty"]),
+        ("val.src", GOOD + b"\n", ["val.src has 201 sentences", "val.trg 200"]),
         ("val.src", b"", ["val.src has no sentences"]),
         ("train.trg", b"gila\nk\xe4la\n", ["train.trg, line 2: it is not UTF-8"]),
         ("toy.model", b"not a model", ["toy.model is damaged", "delete"]),
@@ -169,6 +167,56 @@ def test_bad_files_are_one_line(copy, name, content, words):
     assert "\n" not in str(error.value)
     for word in words:
         assert word in str(error.value)
+
+
+def test_empty_lines_are_kept_and_counted(copy, capsys):
+    """As ``<s> </s>``. The end of the last line is no empty line."""
+    for name, empty in (("train.src", [0, 7]), ("val.trg", [3]), ("val.src", [3, 9, 10])):
+        texts = lines(copy, name)
+        for number, line in enumerate(empty):
+            texts[line] = " \t" if number == 1 else ""
+        (copy / "toy" / name).write_text("\n".join(texts) + "\n")
+    dataset = data.load_dataset(copy, "toy")
+    assert capsys.readouterr().out.splitlines() == [
+        f"{copy / 'toy' / 'train.src'}: 2 empty lines are kept as <s> </s>",
+        f"{copy / 'toy' / 'val.src'}: 3 empty lines are kept as <s> </s>",
+        f"{copy / 'toy' / 'val.trg'}: 1 empty line is kept as <s> </s>",
+    ]
+    assert len(dataset.train) == 4000 and len(dataset.val) == 200
+    for row in (3, 9, 10):
+        assert dataset.val.source[row].tolist() == [data.BOS, data.EOS]
+    assert dataset.val.target[3].tolist() == [data.BOS, data.EOS]
+    assert dataset.val.references[3] == ""
+    assert (dataset.val.source.lengths == 2).sum() == 3
+
+
+def write_news(folder, with_raw: bool):
+    """A News Commentary folder; its raw text has other words than its JSON files."""
+    folder = folder / "news-commentary-v14-en-nl"
+    folder.mkdir(parents=True)
+    for split in ("train", "val"):
+        for ending in ("src", "trg"):
+            texts = ["ab ba abba baab", "", "ba"] * 20
+            (folder / f"{split}.{ending}").write_text(json.dumps(texts))
+            if with_raw and split == "train":
+                raw = "xy yx xyyx\n\nabba yx ab\n" * 20
+                (folder / f"{split}.{ending}_raw").write_text(raw)
+    return folder
+
+
+@pytest.mark.parametrize("with_raw", [True, False])
+def test_the_pieces_of_news_commentary(tmp_path, capsys, with_raw):
+    """Named after the folder, and trained on the raw text where that is there."""
+    folder = write_news(tmp_path, with_raw)
+    dataset = data.load_dataset(tmp_path, "news_commentary_v14_en_nl", vocab_size=10)
+    out = capsys.readouterr().out
+    assert f"{folder / 'train.src'}: 20 empty sentences are kept as <s> </s>" in out
+    model = folder / "news-commentary-v14-en-nl.model"
+    assert f"{model}: training 10 pieces" in out and model.exists()
+    assert ("x" in "".join(dataset.vocab[4:])) == with_raw
+    before = model.read_bytes()
+    again = data.load_dataset(tmp_path, "news_commentary_v14_en_nl", vocab_size=10)
+    assert again.digest == dataset.digest and model.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["train.src", "val.trg"])
@@ -226,7 +274,6 @@ def test_sentences_as_json(tmp_path):
         ("[", "damaged"),
         ('{"a": 1}', "not a list of sentences"),
         ('["a", 1]', "not a list of sentences"),
-        ('["a", ""]', "sentence 2: it is empty"),
     ):
         (folder / "val.src").write_text(bad)
         with pytest.raises(InputError, match=message):

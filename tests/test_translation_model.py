@@ -273,12 +273,34 @@ def test_word_baseline_against_its_definition():
     pairs = random_pairs("ragged")
     source, lengths, _, _ = data.to_tensors(pairs)
     e, w = baseline.embedding.weight.detach().numpy(), baseline.output.weight.detach().numpy().T
+    b = baseline.output.bias.detach().numpy()
     for row, found in zip(pairs.source, baseline(source, lengths).detach().numpy()):
-        logits = np.mean([e[token] for token in row], axis=0) @ w
+        logits = np.mean([e[token] for token in row], axis=0) @ w + b
         assert np.allclose(found, logits - np.log(np.exp(logits).sum()))
     beta = baseline.beta()
-    exp = np.exp(e @ w)
+    exp = np.exp(e @ w)  # without the bias
     assert np.allclose(beta, exp / exp.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("case", SHAPES)
+@pytest.mark.parametrize("published", [False, True])
+def test_losses_of_the_word_baseline(case, published):
+    """One token of the padded batch at a time; the published loss counts <s> and padding too."""
+    torch.manual_seed(0)
+    baseline = embedding_beta.WordBaseline(VOCAB, 7).double()
+    pairs = random_pairs(case)
+    longest = max(SHAPES[case], key=lambda shape: shape[1])[1]
+    expected = 0.0
+    for source, target in zip(pairs.source, pairs.target):
+        mean = baseline.embedding.weight[torch.from_numpy(source)].mean(dim=0)
+        log_probs = baseline.output(mean).log_softmax(dim=0)
+        counted = target.tolist()[1:]
+        if published:
+            counted = [*target.tolist(), *[data.PAD] * (longest - len(target))]
+        for token in counted:
+            expected -= log_probs[token].item()
+    found = embedding_beta.summed_loss(baseline, pairs, torch.device("cpu"), published)
+    assert found.item() == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -288,6 +310,8 @@ def test_multiplier(dtype, shape):
     torch.manual_seed(0)
     weight, x = torch.randn(outputs, features, dtype=dtype), torch.randn(rows, features).to(dtype)
     assert torch.allclose(multiplier(weight)(x), x @ weight.T, atol=1e-5)
+    bias = torch.randn(outputs, dtype=dtype)
+    assert torch.allclose(multiplier(weight, bias)(x), x @ weight.T + bias, atol=1e-5)
     across = torch.randn(features, outputs, dtype=dtype)
     assert torch.allclose(multiplier(across.T)(x), x @ across, atol=1e-5)
     assert torch.allclose(product(x, across.T), x @ across, atol=1e-5)
@@ -346,6 +370,26 @@ def test_log_probs_of_very_unlike_logits(dtype):
     rtol = 1e-6 if dtype == torch.float32 else 1e-14
     assert torch.allclose(found.double(), expected_found, rtol=rtol, atol=10 * rtol)
     assert torch.allclose(logits.double(), expected.exp(), atol=1e-6)  # in place
+
+
+def test_parameter_counts():
+    """At the published sizes, from DESIGN section 2: 8,000 pieces, hidden size 256, two layers."""
+    v, h = 8000, 256
+
+    def lstm(inputs):
+        return 4 * h * (inputs + h + 2)  # W_ih, W_hh and their biases, of four gates
+
+    embedding = v * h
+    encoder = 2 * lstm(h) + 2 * lstm(2 * h)
+    decoder = 2 * lstm(h)
+    query, context = 2 * h * h + 2 * h, 2 * h * h + h
+    combine, output = 2 * h * h + h, v * h + v
+    expected = embedding + encoder + decoder + query + context + combine + output
+    assert expected == 8_180_544
+    translator = model.Translator(v, h, 2, 0.5, False)
+    assert sum(p.numel() for p in translator.parameters()) == expected
+    baseline = embedding_beta.WordBaseline(v, h)
+    assert sum(p.numel() for p in baseline.parameters()) == v * h + v * h + v == 4_104_000
 
 
 def test_dropout_keeps_the_mean():

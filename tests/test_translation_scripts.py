@@ -233,6 +233,22 @@ class TestStages:
         words = np.flatnonzero(meaning >= 0)
         assert (beta[words].argmax(axis=1) == meaning[words]).all()
 
+    def test_the_published_loss_is_another_fit(self, workplace, capsys):
+        """It is trained on <s> and padding too; the setting is recorded, the change announced."""
+        path = workplace / "outputs" / "toyembedding256translation.pkl"
+        first = load(path)
+        assert first["settings"]["published_loss"] is False
+        folders = ["--data_dir", workplace / "data", "--outputs_dir", workplace / "outputs"]
+        flags = ["--dataset", "toy", "--epochs", 12, *folders, "--published_loss"]
+        status, out, err = call("embedding_beta.py", *flags, capsys=capsys)
+        assert (status, err) == (0, "")
+        assert "other settings, to be replaced: published_loss False, now True" in out
+        second = load(path)
+        assert second["settings"] == first["settings"] | {"published_loss": True}
+        assert not np.array_equal(second["beta"], first["beta"])
+        status, out, _ = call("embedding_beta.py", *flags, capsys=capsys)
+        assert status == 0 and out == f"{path} is finished\n"
+
     def test_results_have_the_published_keys(self, experiment):
         results = load(experiment / "stats.pkl")
         assert set(results) == {
