@@ -52,6 +52,7 @@ QUICK = {
     "random_heads": 16,
     "samples": 10,
     "data_seeds": 2,
+    "max_heads": 64,
     "out_file": Path(__file__).resolve().parent / "re_8headcomb_quick.pkl",
 }
 MAX_HEADS = 32  # of a combination: its file is named after them

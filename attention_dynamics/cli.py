@@ -127,15 +127,12 @@ positive_int.__name__ = natural.__name__ = seed.__name__ = "whole number"
 positive_float.__name__ = "number"
 
 
-def add_dataset(
-    parser: Parser, datasets: list[str], aliases: dict[str, str], several: bool = False
-) -> None:
-    """``--dataset NAME`` or ``--datasets NAME …``; an alias is taken for the name it stands for."""
+def add_dataset(parser: Parser, datasets: list[str], several: bool = False) -> None:
+    """``--dataset NAME`` or ``--datasets NAME …``."""
     parser.add_argument(
         "--datasets" if several else "--dataset",
         required=True,
         nargs="+" if several else None,
-        type=lambda name: aliases.get(name, name),
         choices=datasets,
         metavar="NAME",
         help=f"one of {', '.join(datasets)}" if not several else f"from {', '.join(datasets)}",

@@ -11,10 +11,10 @@ from attention_dynamics import cli, dynamics, storage, tables, word_baseline
 from attention_dynamics.dump import dump_path, load_dump
 
 
-def parser(description: str, script: str, datasets: list[str], aliases: dict) -> cli.Parser:
+def parser(description: str, script: str, datasets: list[str]) -> cli.Parser:
     """The flags that both scripts have."""
     parser = cli.Parser(description=description)
-    cli.add_dataset(parser, datasets, aliases, several=True)
+    cli.add_dataset(parser, datasets, several=True)
     parser.add_argument("--out_file", type=Path, required=True, help="pickle to write")
     parser.add_argument(
         "--include_kendall_tau", action="store_true", help="Kendall's tau beside top-5%% match"

@@ -52,10 +52,10 @@ class Sentences:
         return self.target.lengths
 
 
-def parser(description: str, script: str, datasets: list[str], aliases: dict) -> cli.Parser:
+def parser(description: str, script: str, datasets: list[str]) -> cli.Parser:
     """The flags that both scripts have."""
     parser = cli.Parser(description=description)
-    cli.add_dataset(parser, datasets, aliases)
+    cli.add_dataset(parser, datasets)
     parser.add_argument(
         "--out_file", type=Path, help="page to write; by itself outputs/<dataset>_explorer.html"
     )

@@ -58,13 +58,13 @@ class Sentence:
     sign: float = 1.0
 
 
-def parser(datasets: list[str], aliases: dict[str, str], script: str) -> cli.Parser:
+def parser(datasets: list[str], script: str) -> cli.Parser:
     """The flags of both tasks' ``plot_dynamics.py``."""
     parser = cli.Parser(
         "Draw agreement and performance over training, and the attention and evidence of one "
         "sentence at several checkpoints."
     )
-    cli.add_dataset(parser, datasets, aliases, several=True)
+    cli.add_dataset(parser, datasets, several=True)
     parser.add_argument(
         "--stats", type=Path, help="pickle of the collected results; by itself outputs/stats.pkl"
     )

@@ -15,10 +15,10 @@ from attention_dynamics.cli import InputError
 SAVE_AFTER = 20  # seconds between saves of an unfinished fit, at least
 
 
-def parser(datasets: list[str], aliases: dict[str, str], lr: float) -> cli.Parser:
+def parser(datasets: list[str], lr: float) -> cli.Parser:
     """The flags that both ``embedding_beta.py`` have; ``lr`` is the default of Adam's rate."""
     parser = cli.Parser(description="Fit the word baseline beta^px.")
-    cli.add_dataset(parser, datasets, aliases)
+    cli.add_dataset(parser, datasets)
     parser.add_argument("--bsize", type=cli.positive_int, default=64, help="batch size")
     parser.add_argument("--epochs", type=cli.positive_int, default=30, help="epochs to train for")
     parser.add_argument(

@@ -10,7 +10,7 @@ the summary of ``attention_dynamics/dynamics.py``.
 
 from attention_dynamics import cli, collection
 
-from data import ALIASES, DATASETS, beta_path, logistic_path
+from data import DATASETS, beta_path, logistic_path
 from evidence import evidence_of
 
 # The performance that goes with the sentences of each split.
@@ -19,7 +19,7 @@ PERFORMANCES = {"val": ["test_acc"], "train": ["train_acc"]}
 
 def main():
     args = collection.parser(
-        "Collect the paper's figures from what the stages wrote.", __file__, DATASETS, ALIASES
+        "Collect the paper's figures from what the stages wrote.", __file__, DATASETS
     ).parse_args()
     collection.collect(args, PERFORMANCES, beta_path, evidence_of, logistic_path)
 

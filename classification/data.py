@@ -13,7 +13,6 @@ from attention_dynamics.cli import InputError
 from attention_dynamics.ragged import Ragged, batches_by_length
 
 DATASETS = ["IMDB", "Furd", "AG_News", "Newsgroups", "Yelp", "Amzn", "SNS", "SMS", "toy"]
-ALIASES: dict[str, str] = {}
 # Two names of one dataset. Its files are found under either; results keep the name asked for.
 OTHER_NAMES = {"SNS": "SMS", "SMS": "SNS"}
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from attention_dynamics import cli, word_baseline
 
-from data import ALIASES, DATASETS, Sentences, beta_path, load_dataset, to_tensors
+from data import DATASETS, Sentences, beta_path, load_dataset, to_tensors
 from model import nll
 
 
 def parse_args():
-    parser = word_baseline.parser(DATASETS, ALIASES, lr=0.0002)
+    parser = word_baseline.parser(DATASETS, lr=0.0002)
     parser.add_argument(
         "--test_set_size",
         type=cli.positive_int,

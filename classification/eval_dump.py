@@ -15,7 +15,6 @@ from attention_dynamics import cli, runs
 from attention_dynamics.dump import dump_path, evaluate_missing
 
 from data import (
-    ALIASES,
     DATASETS,
     Sentences,
     batches_of_like_length,
@@ -32,7 +31,7 @@ EVAL_TOKENS = 16384  # tokens in a batch
 def parse_args():
     parser = cli.Parser(description="Dump alpha, beta and Delta of saved checkpoints.")
     cli.add_model_config(parser, __file__)
-    cli.add_dataset(parser, DATASETS, ALIASES)
+    cli.add_dataset(parser, DATASETS)
     parser.add_argument(
         "--test_set_size",
         type=cli.positive_int,

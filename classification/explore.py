@@ -13,7 +13,7 @@ import numpy as np
 from attention_dynamics import cli, collection, explorer
 from attention_dynamics.ragged import Ragged
 
-from data import ALIASES, BOS, DATASETS, EOS, SPECIALS, beta_path
+from data import BOS, DATASETS, EOS, SPECIALS, beta_path
 from evidence import evidence_of
 
 PERFORMANCES = {"val": ["test_acc"], "train": ["train_acc"]}
@@ -36,7 +36,7 @@ def show(words: list[str]) -> tuple[list[str], str]:
 
 def main():
     args = explorer.parser(
-        "Write a page to look at training with.", __file__, DATASETS, ALIASES
+        "Write a page to look at training with.", __file__, DATASETS
     ).parse_args()
     explorer.explore(args, PERFORMANCES, beta_path, evidence_of, sentences_of, show)
 

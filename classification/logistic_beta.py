@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix
 from attention_dynamics import cli, word_baseline
 from attention_dynamics.cli import InputError
 
-from data import ALIASES, DATASETS, Sentences, load_dataset, logistic_path
+from data import DATASETS, Sentences, load_dataset, logistic_path
 
 STRENGTHS = [10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5]  # C: weaker and weaker
 HELD_OUT = 0.1  # of the training set
@@ -27,7 +27,7 @@ MAX_ITERATIONS = 1000  # of L-BFGS
 
 def parse_args():
     parser = cli.Parser(description="Fit the logistic word baseline beta^lr.")
-    cli.add_dataset(parser, DATASETS, ALIASES)
+    cli.add_dataset(parser, DATASETS)
     parser.add_argument(
         "--test_set_size",
         type=cli.positive_int,

@@ -12,7 +12,7 @@ import numpy as np
 
 from attention_dynamics import cli, figures
 
-from data import ALIASES, DATASETS
+from data import DATASETS
 
 
 def sentence_of(dump: dict[str, Any], number: int | None) -> figures.Sentence:
@@ -32,7 +32,7 @@ def sentence_of(dump: dict[str, Any], number: int | None) -> figures.Sentence:
 
 
 def main():
-    args = figures.parser(DATASETS, ALIASES, __file__).parse_args()
+    args = figures.parser(DATASETS, __file__).parse_args()
     figures.plot_dynamics(args, sentence_of)
 
 

@@ -23,7 +23,7 @@ from attention_dynamics import archives, cli, download, storage
 from attention_dynamics.cli import InputError
 from attention_dynamics.download import PublicFile
 
-from data import ALIASES, DATASETS, MIN_COUNT
+from data import DATASETS, MIN_COUNT
 
 SPLITS = ("train", "test")
 AG_NEWS = "https://raw.githubusercontent.com/mhjabreel/CharCnn_Keras/master/data/ag_news_csv/"
@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def parse_args(argv: list[str] | None):
     parser = cli.Parser("Prepare the data of one dataset: download, tokenize, split, index.")
-    cli.add_dataset(parser, DATASETS, ALIASES)
+    cli.add_dataset(parser, DATASETS)
     parser.add_argument(
         "--source",
         type=Path,

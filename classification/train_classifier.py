@@ -13,7 +13,6 @@ from attention_dynamics import cli, runs
 from attention_dynamics.ragged import training_rows
 
 from data import (
-    ALIASES,
     DATASETS,
     Sentences,
     batches_of_like_length,
@@ -28,7 +27,7 @@ EVAL_TOKENS = 16384  # tokens in a batch of validation
 def parse_args():
     parser = cli.Parser(description="Train a classifier with single-head attention.")
     parser.add_argument("--seed", type=cli.seed, required=True, help="seed of this run")
-    cli.add_dataset(parser, DATASETS, ALIASES)
+    cli.add_dataset(parser, DATASETS)
     parser.add_argument("--steps", type=cli.positive_int, default=2000, help="updates to make")
     parser.add_argument("--uniform", action="store_true", help="uniform attention")
     cli.add_model_config(parser, __file__)

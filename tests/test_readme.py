@@ -29,6 +29,7 @@ CALLED = {
     ("classification", "./embedding_runs.sh"): [
         "python embedding_beta.py --dataset toy --epochs 1"
     ],
+    ("classification", "./logistic_runs.sh"): ["python logistic_beta.py --dataset toy"],
     ("translation", "./train_runs.sh"): [
         f"python train_translation.py --dataset toy --epochs 1 {seed}" for seed in SEEDS
     ],
@@ -43,7 +44,7 @@ MORE = {
     "train_translation.py": "--custom_saves 0,10",
     "seq2seq.py": f"{COPYING} --seeds 2",
     "multihead.py": f"{COPYING} --num_vocab 4 --n_heads 2 --good_heads 1 --bad_heads 2 --samples 1 "
-    "--random_heads 2 --data_seeds 1 --learned 0.25 --failed 0.25",
+    "--random_heads 2 --data_seeds 1 --learned 0.25 --failed 0.25 --max_heads 30",
 }
 
 

@@ -454,7 +454,7 @@ class TestBadInput:
             ({"dataset": "iwslt14"}, ["train.de is missing", "prepare_data.py --dataset iwslt14"]),
             ({"epochs": 0}, ["--epochs", "0 is not a positive"]),
             ({"seed": -1}, ["--seed", "negative"]),
-            ({"custom_saves": "0,251"}, ["--custom_saves 251: past the last step, 250"]),
+            ({"custom_saves": "0,-1"}, ["--custom_saves", "-1 is negative"]),
             ({"config": "nowhere.json"}, ["nowhere.json is missing"]),
             ({"vocab_size": 70}, ["toy.model has 76 pieces, not 70"]),
             ({"device": "tpu"}, ["--device tpu"]),

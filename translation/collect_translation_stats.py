@@ -11,13 +11,13 @@ Reads what ``eval_dump.py`` and ``embedding_beta.py`` wrote, prints a table, and
 
 from attention_dynamics import cli, collection
 
-from data import ALIASES, DATASETS, beta_path
+from data import DATASETS, beta_path
 from evidence import evidence_of
 
 
 def parse_args():
     parser = collection.parser(
-        "Collect the paper's figures from what the stages wrote.", __file__, DATASETS, ALIASES
+        "Collect the paper's figures from what the stages wrote.", __file__, DATASETS
     )
     parser.add_argument(
         "--include_bleu_results", action="store_true", help="BLEU as performance too"

@@ -40,7 +40,6 @@ CORPORA = {
     "toy": Corpus("toy", "src", "trg", vocab_size=76, pieces="word"),
 }
 DATASETS = list(CORPORA)
-ALIASES: dict[str, str] = {}
 
 PAD, BOS, EOS, UNK = range(4)
 

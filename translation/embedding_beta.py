@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from attention_dynamics import cli, word_baseline
 
-from data import ALIASES, DATASETS, Pairs, add_vocab_size, beta_path, load_dataset, to_tensors
+from data import DATASETS, Pairs, add_vocab_size, beta_path, load_dataset, to_tensors
 from model import padded, without_first
 
 
 def parse_args():
-    parser = word_baseline.parser(DATASETS, ALIASES, lr=0.001)
+    parser = word_baseline.parser(DATASETS, lr=0.001)
     parser.add_argument(
         "--published_loss",
         action="store_true",

@@ -18,7 +18,6 @@ from attention_dynamics.dump import dump_path, evaluate_missing
 from attention_dynamics.ragged import Ragged, offsets_of
 
 from data import (
-    ALIASES,
     DATASETS,
     Dataset,
     Pairs,
@@ -36,7 +35,7 @@ from model import EVAL_TOKENS, build, load_config, nll, token_evidence, without_
 def parse_args():
     parser = cli.Parser(description="Dump alpha, beta and Delta of saved checkpoints.")
     cli.add_model_config(parser, __file__)
-    cli.add_dataset(parser, DATASETS, ALIASES)
+    cli.add_dataset(parser, DATASETS)
     parser.add_argument("--eval_bleu", action="store_true", help="BLEU as well as token accuracy")
     parser.add_argument(
         "--include_train_subset",

@@ -13,7 +13,7 @@ import numpy as np
 from attention_dynamics import cli, collection, explorer
 from attention_dynamics.ragged import Ragged
 
-from data import ALIASES, DATASETS, beta_path
+from data import DATASETS, beta_path
 from evidence import evidence_of
 
 PERFORMANCES = {"val": ["val_acc", "val_bleu"], "train": ["train_acc", "train_bleu"]}
@@ -48,7 +48,7 @@ def _written(piece: str) -> str:
 
 def main():
     args = explorer.parser(
-        "Write a page to look at training with.", __file__, DATASETS, ALIASES
+        "Write a page to look at training with.", __file__, DATASETS
     ).parse_args()
     explorer.explore(args, PERFORMANCES, beta_path, evidence_of, sentences_of, show)
 

@@ -11,7 +11,7 @@ from typing import Any
 from attention_dynamics import cli, figures
 from attention_dynamics.ragged import Ragged, offsets_of
 
-from data import ALIASES, DATASETS
+from data import DATASETS
 
 
 def sentence_of(dump: dict[str, Any], number: int | None) -> figures.Sentence:
@@ -30,7 +30,7 @@ def sentence_of(dump: dict[str, Any], number: int | None) -> figures.Sentence:
 
 
 def main():
-    args = figures.parser(DATASETS, ALIASES, __file__).parse_args()
+    args = figures.parser(DATASETS, __file__).parse_args()
     figures.plot_dynamics(args, sentence_of)
 
 

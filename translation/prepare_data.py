@@ -18,7 +18,7 @@ from attention_dynamics import archives, cli, download, storage
 from attention_dynamics.cli import InputError
 from attention_dynamics.download import PublicFile
 
-from data import ALIASES, CORPORA, DATASETS, pieces_path
+from data import CORPORA, DATASETS, pieces_path
 
 MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw/"
 NEWS = "http://data.statmt.org/news-commentary/v14/training/"
@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def parse_args(argv: list[str] | None):
     parser = cli.Parser("Prepare the data of one dataset: download, clean, split.")
-    cli.add_dataset(parser, DATASETS, ALIASES)
+    cli.add_dataset(parser, DATASETS)
     parser.add_argument(
         "--source",
         type=Path,

@@ -17,7 +17,7 @@ import torch
 from attention_dynamics import cli, runs, storage
 from attention_dynamics.ragged import training_rows
 
-from data import ALIASES, DATASETS, Dataset, add_vocab_size, load_dataset, to_tensors
+from data import DATASETS, Dataset, add_vocab_size, load_dataset, to_tensors
 from decoding import bleu
 from model import build, load_config, validate
 
@@ -25,7 +25,7 @@ from model import build, load_config, validate
 def parse_args():
     parser = cli.Parser(description="Train a translator with single-head attention.")
     parser.add_argument("--seed", type=cli.seed, required=True, help="seed of this run")
-    cli.add_dataset(parser, DATASETS, ALIASES)
+    cli.add_dataset(parser, DATASETS)
     parser.add_argument("--epochs", type=cli.positive_int, default=20, help="epochs to train for")
     parser.add_argument("--uniform", action="store_true", help="uniform attention")
     cli.add_model_config(parser, __file__)
