@@ -263,7 +263,8 @@ def copying_blocks(folder: Path, out_dir: Path, missing: list[list[str]]) -> lis
         for kind, histories in zip(kinds_of_combinations(curves), curves):
             final = [history["token_accuracy"][-1] for history in histories.values()]
             spread = f"{statistics.stdev(final):.3f}" if len(final) > 1 else "-"
-            rows.append([kind, str(len(final)), f"{statistics.mean(final):.3f}", spread])
+            mean = f"{statistics.mean(final):.3f}" if final else "-"
+            rows.append([kind, str(len(final)), mean, spread])
         head = ["initial heads", "combinations", "final accuracy, mean", "spread"]
         blocks += [Heading(3, "Multi-head attention"), Table(head, rows)]
     else:

@@ -86,7 +86,7 @@ def train_stack(
     with same_precision_as_cudnn():
         for step in range(last + 1):
             if step in settings.evaluations:
-                measured = stack.evaluate(held_out, settings.length)
+                measured = stack.evaluate(held_out, settings)
                 mean = torch.stack(losses).mean(dim=0).tolist() if losses else None
                 losses.clear()
                 for row, index in enumerate(rows):
@@ -145,15 +145,23 @@ class Stack:
         return self.graph_losses.clone()
 
     @torch.no_grad()
-    def evaluate(self, source: Tensor, copied: int) -> dict[str, list]:
-        """:func:`training.accuracies` of each model on the same ``source`` (batch, length)."""
+    def evaluate(self, source: Tensor, settings: Settings) -> dict[str, list]:
+        """:func:`training.accuracies` of each model on the same ``source`` (batch, length).
 
-        def of_one(parameters: dict[str, Tensor]) -> dict[str, Tensor]:
-            output = functional_call(self.template, parameters, (source,))
-            return accuracies(*output, source, copied)
+        At most as many sequences at once as in training: it then needs less memory than training.
+        """
 
-        measured = torch.vmap(of_one)(self.parameters)
-        return {name: values.tolist() for name, values in measured.items()}
+        def of_one(parameters: dict[str, Tensor], part: Tensor) -> dict[str, Tensor]:
+            return accuracies(
+                *functional_call(self.template, parameters, (part,)), part, settings.length
+            )
+
+        totals: dict[str, Tensor] = {}
+        for part in source.split(settings.batch_size):
+            measured = torch.vmap(of_one, in_dims=(0, None))(self.parameters, part)
+            for name, values in measured.items():
+                totals[name] = totals.get(name, 0) + values * (len(part) / len(source))
+        return {name: values.tolist() for name, values in totals.items()}
 
     def losses(self, source: Tensor) -> Tensor:
         """Mean negative log-likelihood (models,) of ``source`` (models, batch, length)."""

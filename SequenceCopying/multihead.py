@@ -15,7 +15,7 @@ interrupted goes on from there and ends the same; one of other counts uses what 
 import math
 import pickle
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,6 @@ from attention_dynamics.histories import LEARNED, History, kinds_of_combinations
 
 from model import build_multihead
 from training import (
-    BATCHED_MODELS,
     PART_TYPES,
     Settings,
     Task,
@@ -52,13 +51,11 @@ QUICK = {
     "random_heads": 16,
     "samples": 10,
     "data_seeds": 2,
-    "max_heads": 64,
     "out_file": Path(__file__).resolve().parent / "re_8headcomb_quick.pkl",
 }
 MAX_HEADS = 32  # of a combination: its file is named after them
-AT_ONCE = 8  # heads that are tried together on a CPU; their counts are printed so often
-SURVEYED = 16  # heads of a base
-MAX_SEED = 2**32  # there are no more heads
+AT_ONCE = 8  # heads tried together, at least; progress is printed after each group
+SURVEYED = 16  # heads that --base_seeds tries on each base
 COMBINATIONS = "combinations"  # the folder of their learning curves
 KINDS = ("bad", "good", "random")
 FATES = ("good", "bad", "neither", "not tried further")
@@ -70,7 +67,12 @@ def parse_args():
     parser.add_argument("--n_heads", type=number, default=8, help="heads of a combination")
     parser.add_argument("--good_heads", type=number, default=20, help="good heads to find")
     parser.add_argument("--bad_heads", type=number, default=20, help="bad heads to find")
-    parser.add_argument("--random_heads", type=number, default=30, help="heads to draw from at all")
+    parser.add_argument(
+        "--random_heads",
+        type=number,
+        default=30,
+        help="random combinations draw from heads 0 to N - 1",
+    )
     parser.add_argument("--samples", type=number, default=50, help="combinations of each kind")
     parser.add_argument(
         "--data_seeds", type=number, default=3, help="trials of each head, on different data"
@@ -144,11 +146,11 @@ def main():
             f"{args.out_file} is there, but not made by this run: give another --out_file"
         )
     storage.make_folder(args.out_file.parent)
-    for path in (folder / COMBINATIONS).glob("*.pkl"):  # one of other settings ends the run at once
+    # Kept combinations of other settings: stop now, not after hours of search.
+    if path := next((folder / COMBINATIONS).glob("*.pkl"), None):
         part = storage.load_pickle(path, f"delete {folder} to train again")
         check_part(part, path, asdict(settings) | combination_context(args), PART_TYPES)
-        break
-    with way_of_training(args.device, args.way, args.jobs, AT_ONCE) as way:
+    with way_of_training(args.device, args.way, args.jobs) as way:
         if args.base_seeds:
             survey(args, settings, way, folder)
             return
@@ -172,8 +174,8 @@ def find_heads(args, settings: Settings, way: Way, folder: Path) -> tuple[list[i
     wanted = {"good": args.good_heads, "bad": args.bad_heads}
     found = {fate: [] for fate in FATES}
     attention = {}  # at the position that is copied, when a head's trials ended
-    at_once = BATCHED_MODELS if way.batched else AT_ONCE  # does not change which heads are found
-    limit = args.max_heads or MAX_SEED
+    at_once = max(AT_ONCE, way.at_once)  # does not change which heads are found
+    limit = args.max_heads or math.inf
     seconds, timed = 0.0, 0  # heads that were tried now, and the time they took
     tried = 0
     while (
@@ -181,17 +183,20 @@ def find_heads(args, settings: Settings, way: Way, folder: Path) -> tuple[list[i
     ) and tried < limit:
         heads = range(tried, min(tried + at_once, limit))
         trained, start = [], time.monotonic()
-        trials = try_heads(args, settings, way, folder, args.seed, heads, lacking, trained)
+
+        def finished(name: str, history: History, trained=trained) -> None:
+            trained.append(name)
+
+        trials = try_heads(args, settings, way, folder, args.seed, heads, lacking, finished)
         for head, histories in trials.items():
             found[fate_of_head(args, histories)].append(head)
             attention[head] = [history["attention_accuracy"][-1] for history in histories]
         tried = heads.stop
-        if trained:  # else an earlier run has said so
+        if trained:  # otherwise all trials were kept ones: nothing new to report
             seconds, timed = seconds + time.monotonic() - start, timed + len(heads)
-            counts = ", ".join(f"{len(found[fate])} {fate}" for fate in FATES if found[fate])
             rest = time_left(found, wanted, tried, seconds / timed)
-            cli.say(f"{tried} heads tried: {counts}{rest}")
-    print(f"of {tried} heads: " + ", ".join(f"{len(found[fate])} {fate}" for fate in FATES))
+            cli.say(f"{tried} heads tried: {counts_of(found)}{rest}")
+    print(f"of {tried} heads: {counts_of(found)}")
     for fate in wanted:
         found[fate] = found[fate][: wanted[fate]]
         print(f"{fate} heads: {' '.join(map(str, found[fate])) or 'none'}")
@@ -208,6 +213,10 @@ def find_heads(args, settings: Settings, way: Way, folder: Path) -> tuple[list[i
     return found["good"], found["bad"]
 
 
+def counts_of(found: dict[str, list[int]]) -> str:
+    return ", ".join(f"{len(heads)} {fate}" for fate, heads in found.items())
+
+
 def time_left(
     found: dict[str, list[int]], wanted: dict[str, int], tried: int, seconds: float
 ) -> str:
@@ -218,7 +227,10 @@ def time_left(
     if not lacking:
         return ""
     if none_yet:
-        return f"; no {' and no '.join(none_yet)} head yet, so the time left is unknown"
+        return (
+            f"; no {' and no '.join(none_yet)} head yet, so the time left is unknown "
+            f"(--max_heads {tried} stops here and combines what was found)"
+        )
     heads = max(count * tried / len(found[fate]) for fate, count in lacking.items())
     minutes = max(1, round(heads * seconds / 60))
     hours = f"{minutes // 60} h " if minutes >= 60 else ""
@@ -233,7 +245,7 @@ def try_heads(
     base: int,
     heads: Iterable[int],
     lacking: Sequence[str],
-    trained: list[str],
+    finished: Callable[[str, History], None] | None = None,
 ) -> dict[int, list[History]]:
     """Train the base with each of ``heads`` alone, on one data seed after the other.
 
@@ -241,7 +253,7 @@ def try_heads(
     ----------
     lacking : the kinds, good or bad, that are looked for: a head goes on to its next trial as long
         as all its trials so far speak for one of these
-    trained : the names of trials that were not there already are appended to it
+    finished : called with the name and history of every trial that was not kept already
 
     Returns
     -------
@@ -266,7 +278,7 @@ def try_heads(
             folder / f"heads-base{base}",
             context,
             stop,
-            finished=lambda name, _: trained.append(name),
+            finished,
         )
         for name, head in names.items():
             trials[head].append(found[name])
@@ -295,7 +307,10 @@ def fates_of(args, histories: list[History]) -> set[str]:
 
 
 def fate_of_head(args, histories: list[History]) -> str:
-    """One of ``FATES``; the last one where the trials so far agree but more were not needed."""
+    """One of ``FATES``.
+
+    "not tried further": its trials agree, but enough heads of that kind were already found.
+    """
     fates = fates_of(args, histories)
     if len(fates) > 1 or fates == {"neither"}:
         return "neither"
@@ -312,9 +327,13 @@ def survey(args, settings: Settings, way: Way, folder: Path) -> None:
     counts, failing = [], []
     for base in args.base_seeds:
         heads = range(args.max_heads or SURVEYED)
-        trials = try_heads(args, settings, way, folder, base, heads, ("good", "bad"), [])
+        trials = try_heads(args, settings, way, folder, base, heads, ("good", "bad"))
         fates = [fate_of_head(args, histories) for histories in trials.values()]
         counts.append([base, len(fates), *map(fates.count, FATES[:3])])
+        cli.say(
+            f"base {base}: {len(fates)} heads tried: "
+            + ", ".join(f"{fates.count(fate)} {fate}" for fate in FATES[:3])
+        )
         for head, histories in trials.items():
             for data_seed, history in enumerate(histories):
                 for row in zip(history["step"], *(history[column] for column in columns)):
@@ -331,8 +350,10 @@ def survey(args, settings: Settings, way: Way, folder: Path) -> None:
     if failing:
         n = len(settings.evaluations)
         shown = sorted({round(part * (n - 1) / 5) for part in range(1, 6)})
-        print("\nTrials that do not pass: attention at the position over steps; at the end,")
-        print("attention one before and one after, and token accuracy")
+        print(
+            "\nTrials that never pass. Left: attention at the position, by step. Right, after the"
+        )
+        print("last step: attention one position before and one after, and token accuracy.")
         header = "".join(f"{settings.evaluations[i]:>8}" for i in shown)
         print(f"{'base':>6}{'head':>6}{'data':>6} |{header} |{'before':>8}{'after':>8}{'token':>8}")
         for names, history in failing:
@@ -364,7 +385,7 @@ def choose_combinations(args, good: list[int], bad: list[int]) -> dict[str, list
     for number, (kind, (possible, draw)) in enumerate(every.items()):
         rng = np.random.default_rng([args.seed, number])
         if possible < args.samples:
-            print(f"{kind}: no more than {possible} different combinations of {n} heads")
+            print(f"{kind}: only {possible} different combinations of {n} heads exist")
         drawn = {}
         while len(drawn) < min(args.samples, possible):
             drawn[draw(rng)] = None

@@ -89,7 +89,7 @@ def main():
         draw(args, args.name, seeds_of(results), band=False)
     if curves is not None:
         kinds = histories.kinds_of_combinations(curves)
-        named = {kind: list(found.values()) for kind, found in zip(kinds, curves) if found}
+        named = {kind: list(found.values()) for kind, found in zip(kinds, curves)}
         draw(args, f"{args.name}_heads", named, band=True)
 
 
@@ -125,7 +125,8 @@ def draw(args, name: str, experiments: dict[str, list[History]], band: bool) -> 
 
     Parameters
     ----------
-    experiments : histories by label; each label has a bold line, the mean
+    experiments : histories by label; each label has a bold line, the mean; one without histories
+        is left out
     band : show the spread as the range of the middle 80%, or by a thin line for each history
     """
     figure, axes = figures.pyplot().subplots(
@@ -135,6 +136,8 @@ def draw(args, name: str, experiments: dict[str, list[History]], band: bool) -> 
     for axis, (column, title) in zip(axes, PANELS.items()):
         drawn = []
         for (label, curves), (color, dashes) in zip(experiments.items(), STYLES):
+            if not curves:
+                continue
             steps = curves[0]["step"]
             values = np.array([history[column] for history in curves])  # (curves, steps)
             if band:

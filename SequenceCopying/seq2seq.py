@@ -60,7 +60,7 @@ def parse_args():
     parser.add_argument(
         "--exp_name",
         type=cli.file_name,
-        help="name of the results; by itself: made of the settings that differ",
+        help="name of the results (default: made from the settings that differ from theirs)",
     )
     cli.add_folders(parser, __file__, "logs")
     add_way(parser)

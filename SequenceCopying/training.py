@@ -40,8 +40,8 @@ EVALUATED = 400  # sequences that all models are evaluated on
 class Settings:
     """What the models of an experiment have in common besides their size.
 
-    The published loops of ``steps`` steps evaluate every ``eval_every``: seq2seq.py after the
-    update of a step (``first_eval`` 1), multihead.py before it (``first_eval`` 0).
+    As in the published loops of ``steps`` steps: with ``first_eval`` 1 (seq2seq.py) a step
+    evaluates after its update, with 0 (multihead.py) before it.
     """
 
     n_vocab: int
@@ -67,7 +67,13 @@ def add_settings(parser: cli.Parser) -> None:
     parser.add_argument("--seq_length", type=number, default=40, help="tokens in a sequence")
     parser.add_argument("--hidden_dim", type=number, default=256, help="hidden size")
     parser.add_argument("--bsize", type=number, default=128, help="sequences in a batch")
-    parser.add_argument("--steps", "--steps_s1", type=number, default=200, help="training steps")
+    parser.add_argument(
+        "--steps",
+        "--steps_s1",
+        type=number,
+        default=200,
+        help="training steps; the last evaluation before the end ends the training",
+    )
     parser.add_argument(
         "--eval_every", "--save_every", type=number, default=10, help="steps between evaluations"
     )
@@ -80,7 +86,7 @@ def settings_of(args: argparse.Namespace, no_rep: bool, **others) -> Settings:
     Raises
     ------
     InputError
-        where the vocabulary is too large, or with ``no_rep`` too small.
+        where the vocabulary is too large, or with ``no_rep`` too small, or nothing is trained.
     """
     if no_rep and args.num_vocab < args.seq_length:
         raise InputError(
@@ -89,7 +95,7 @@ def settings_of(args: argparse.Namespace, no_rep: bool, **others) -> Settings:
         )
     if args.num_vocab > MAX_VOCAB:
         raise InputError(f"--num_vocab {args.num_vocab}: {MAX_VOCAB} tokens at most")
-    return Settings(
+    settings = Settings(
         args.num_vocab,
         args.seq_length,
         no_rep,
@@ -99,6 +105,12 @@ def settings_of(args: argparse.Namespace, no_rep: bool, **others) -> Settings:
         args.lr,
         **others,
     )
+    if settings.evaluations[-1] == 0:
+        raise InputError(
+            f"--steps {args.steps} with --eval_every {args.eval_every}: the only evaluation is "
+            "before the first step; give more --steps or a smaller --eval_every"
+        )
+    return settings
 
 
 class Task(NamedTuple):
@@ -298,6 +310,7 @@ class Way(NamedTuple):
     device: torch.device
     batched: bool
     pool: Executor | None  # the processes; None: in this one
+    at_once: int = 1  # models that are trained at the same time
 
 
 def add_way(parser: cli.Parser) -> None:
@@ -307,40 +320,48 @@ def add_way(parser: cli.Parser) -> None:
         "--way",
         choices=["auto", "batched", "separate"],
         default="auto",
-        help="train many models as one, or each by itself; by itself: batched on cuda alone",
+        help="train many models as one batched model or each separately (auto: batched on cuda, "
+        "separate on cpu)",
     )
     parser.add_argument(
         "--jobs",
         type=cli.positive_int,
-        help="how many models to train side by side, each on its share of the cores; by itself: "
-        "one a core, and one on cuda",
+        help="models to train side by side, each on its share of the cores (default: one per "
+        "core; one on cuda)",
     )
 
 
 @contextlib.contextmanager
-def way_of_training(device: str | None, way: str, jobs: int | None, models: int) -> Iterator[Way]:
-    """The :class:`Way` that the flags of :func:`add_way` ask for, to train ``models`` models."""
+def way_of_training(
+    device: str | None, way: str, jobs: int | None, models: int | None = None
+) -> Iterator[Way]:
+    """The :class:`Way` that the flags of :func:`add_way` ask for.
+
+    ``models`` is the number of models to train, where it is known: there are no more processes.
+    """
     found = cli.find_device(device)
     batched = way == "batched" or (way == "auto" and found.type == "cuda")
     if jobs is None:
         jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         jobs = jobs if found.type == "cpu" else 1
     jobs = 1 if batched else jobs
-    # not by how many models are left: an interrupted run then sums as one that was not
+    # Not divided by the models left: the number of threads changes float sums, and a resumed run
+    # must match an uninterrupted one.
     all_threads = torch.get_num_threads()
     threads = max(1, all_threads // jobs)
-    if min(jobs, models) == 1:
+    processes = jobs if models is None else min(jobs, models)
+    if processes == 1:
         torch.set_num_threads(threads)
         try:
-            yield Way(found, batched, None)
+            yield Way(found, batched, None, BATCHED_MODELS if batched else 1)
         finally:
             torch.set_num_threads(all_threads)
         return
     # a forked process could inherit a lock that another thread holds
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, models), context, _begin_process, (threads,))
+    pool = ProcessPoolExecutor(processes, context, _begin_process, (threads,))
     try:
-        yield Way(found, False, pool)
+        yield Way(found, False, pool, processes)
     except BrokenProcessPool:
         raise InputError("a process was killed (memory?): try fewer --jobs") from None
     except BaseException:

@@ -149,7 +149,7 @@ def add_model_config(parser: Parser, script: str) -> None:
 
 
 def add_device(parser: Parser) -> None:
-    parser.add_argument("--device", help="cpu or cuda; by itself: cuda where there is one")
+    parser.add_argument("--device", help="cpu or cuda (default: cuda if available)")
 
 
 def add_folders(parser: Parser, script: str, *names: str) -> None:

@@ -75,6 +75,8 @@ def collect(
             dump["vocab"],
             f'run "python embedding_beta.py --dataset {dataset} --embed_dim {args.embed_dim}"',
         )
+        if baseline["settings"].get("published_loss"):
+            print(f"{dataset}: the word baseline was fitted with --published_loss")
         betas = {"beta_px": baseline["beta"]}
         if logistic_path and (path := logistic_path(args.outputs_dir, dataset)).exists():
             make = f'run "python logistic_beta.py --dataset {dataset}"'

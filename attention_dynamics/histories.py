@@ -35,19 +35,14 @@ def is_history(value: Any) -> bool:
         and value.keys() == set(COLUMNS)
         and all(isinstance(column, list) and column for column in value.values())
         and len({len(column) for column in value.values()}) == 1
-        and all(
-            is_number(entry)
-            or (
-                (name == "attention_accuracy_heads" and isinstance(entry, list) and entry)
-                and all(map(is_number, entry))
-            )
-            for name, column in value.items()
-            for entry in column
-        )
+        and all(is_entry(name, entry) for name, column in value.items() for entry in column)
     )
 
 
-def is_number(value: Any) -> bool:
+def is_entry(column: str, value: Any) -> bool:
+    """Whether a history can hold ``value`` for one evaluation in this column."""
+    if column == "attention_accuracy_heads":
+        return isinstance(value, list) and bool(value) and all(is_entry("", v) for v in value)
     return type(value) in (int, float)
 
 

@@ -170,6 +170,34 @@ class TestSeq2seq:
         sizes = {(load(path)["settings"]["n_vocab"]) for path in tmp_path.iterdir()}
         assert sizes == {6, 7}
 
+    def test_published_names_of_flags(self, tmp_path, capsys):
+        flags = {
+            name: value for name, value in SMALL.items() if name not in ("steps", "eval_every")
+        }
+        flags |= {"steps_s1": 16, "save_every": 5, "seeds": 1, "logs_dir": tmp_path}
+        words = ["--no_rep", "--invasive_uniform", *flags_of(flags)]
+        status, _, err = call("seq2seq.py", *words, capsys=capsys)
+        assert status == 0, err
+        (path,) = tmp_path.iterdir()
+        settings = load(path)["settings"]
+        assert (settings["steps"], settings["eval_every"], settings["uniform"]) == (16, 5, True)
+
+    def test_controls_are_other_experiments(self, tmp_path, capsys):
+        """Each is in the settings and in the name of the results, and changes what is learned."""
+        curves = {}
+        for control in ("", "--no_context", "--no_eos", "--no_bias"):
+            flags = [*seq2seq_flags(tmp_path, seeds=1), *control.split()]
+            status, out, err = call("seq2seq.py", *flags, capsys=capsys)
+            assert status == 0, err
+            path = Path(out.splitlines()[0])
+            assert control.lstrip("-") in path.stem.split(",") or not control
+            results = load(path)
+            assert [results["settings"][f"no_{name}"] for name in ("context", "eos", "bias")] == [
+                control == f"--no_{name}" for name in ("context", "eos", "bias")
+            ]
+            curves[control] = str(results["histories"][0]["loss"])
+        assert len(set(curves.values())) == 4
+
     def test_default_names(self):
         seq2seq = load_script("SequenceCopying", "seq2seq")
         defaults = {"no_rep": False, "num_vocab": 40, "lr": 0.001}
@@ -271,6 +299,7 @@ class TestSeq2seqBadInput:
             ({"seeds": 0}, ["--seeds"]),
             ({"steps": "many"}, ["--steps", "'many'"]),
             ({"eval_every": 0}, ["--eval_every"]),
+            ({"steps_s1": 0}, ["--steps", "0 is not a positive"]),
             ({"hidden_dim": 0}, ["--hidden_dim"]),
             ({"bsize": 0}, ["--bsize"]),
             ({"jobs": 0}, ["--jobs"]),
@@ -443,7 +472,7 @@ class TestMultihead:
         flags = multihead_flags(tmp_path, bad_heads=2, good_heads=1, samples=4, random_heads=2)
         status, out, err = call("multihead.py", *flags, capsys=capsys)
         assert status == 0, err
-        assert "bad: no more than 1 different combinations of 2 heads" in out
+        assert "bad: only 1 different combinations of 2 heads exist" in out
         assert [len(kind) for kind in load(tmp_path / "curves.pkl")] == [1, 2, 1]
 
     def test_fewer_heads_than_asked_for(self, tmp_path, capsys):
@@ -459,8 +488,9 @@ class TestMultihead:
         status, out, err = call("multihead.py", *flags, capsys=capsys)
         assert status == 0, err
         assert "of 6 heads: 0 good, 6 bad, 0 neither, 0 not tried further" in out
-        assert "no good head yet, so the time left is unknown" in out
-        assert "good: no more than 0 different combinations of 2 heads" in out
+        assert "6 heads tried: 0 good, 6 bad, 0 neither, 0 not tried further" in out
+        assert "no good head yet, so the time left is unknown (--max_heads 6 stops here" in out
+        assert "good: only 0 different combinations of 2 heads exist" in out
         assert [len(kind) for kind in load(tmp_path / "curves.pkl")] == [3, 0, 3]
         (line,) = (line for line in out.splitlines() if line.startswith("1 good, 1 bad heads"))
         assert line.split()[-1] == "0"
@@ -565,6 +595,7 @@ class TestMultiheadBadInput:
             ({"n_heads": 40, "bad_heads": 99, "random_heads": 99, "max_heads": 999}, ["at most"]),
             ({"random_heads": 1}, ["--random_heads"]),
             ({"max_heads": 0}, ["--max_heads"]),
+            ({"steps": 5}, ["--steps 5 with --eval_every 5", "before the first step"]),
             ({"base_seeds": -1}, ["--base_seeds", "negative"]),
             ({"samples": -1}, ["--samples", "-1 is not a positive"]),
             ({"data_seeds": 0}, ["--data_seeds"]),

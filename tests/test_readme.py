@@ -38,7 +38,7 @@ CALLED = {
     ],
     ("translation", "./embedding_runs.sh"): ["python embedding_beta.py --dataset toy --epochs 1"],
 }
-COPYING = "--steps 2 --hidden_dim 8 --bsize 4 --jobs 1 --seq_length 4"
+COPYING = "--steps 2 --eval_every 1 --hidden_dim 8 --bsize 4 --jobs 1 --seq_length 4"
 MORE = {
     "train_classifier.py": "--custom_saves 0,10",
     "train_translation.py": "--custom_saves 0,10",

@@ -263,7 +263,12 @@ class TestTask:
 def history(*accuracies: float) -> dict:
     columns = {name: [0.0] * len(accuracies) for name in COLUMNS}
     steps = list(range(0, 10 * len(accuracies), 10))
-    return columns | {"step": steps, "token_accuracy": list(accuracies)}
+    heads = [[0.0, 0.0]] * len(accuracies)
+    return columns | {
+        "step": steps,
+        "token_accuracy": list(accuracies),
+        "attention_accuracy_heads": heads,
+    }
 
 
 class TestCopying:
@@ -286,6 +291,13 @@ class TestCopying:
             ["1 good, 1 bad heads", "1", "0.980", "-"],
             ["2 random heads", "1", "0.700", "-"],
         ]
+
+    def test_too_few_heads_to_combine(self, root, report):
+        curves = {}, {}, {(1, 2): history(0, 0.7)}
+        write_pickle(curves, root / "SequenceCopying" / "re_8headcomb.pkl")
+        report()
+        rows = rows_of((root / "report" / "results.md").read_text(), "2 bad heads")
+        assert rows[0] == ["2 bad heads", "0", "-", "-"]
 
     @pytest.mark.parametrize("name", ["logs/seq2seq.pkl", "re_8headcomb.pkl"])
     @pytest.mark.parametrize("content", [[], {}, {"settings": {}, "histories": []}, ({}, {}, {})])
