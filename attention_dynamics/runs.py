@@ -1,5 +1,6 @@
 """Names: a run's folder, its checkpoints, what an evaluation reads; and going on with a run."""
 
+import math
 import platform
 import re
 import time
@@ -11,7 +12,7 @@ from typing import Any
 from attention_dynamics import storage
 from attention_dynamics.cli import InputError
 
-# The published model configurations' names of what is called otherwise here.
+# Keys of the published model configs, and what they are called here.
 PUBLISHED_KEYS = {"hidden_dim": "h_dim", "batch_size": "b_size", "num_layers": "n_layers"}
 
 
@@ -85,7 +86,7 @@ def evaluated_path(configs_dir: Path, dataset: str) -> Path:
         if path.exists():
             return path
     raise InputError(
-        f"{paths[0]} and {paths[1]} are missing: one of them lists the checkpoints to evaluate"
+        f"neither {paths[0]} nor {paths[1]} exists: one of them has to list the checkpoints"
     )
 
 
@@ -152,7 +153,8 @@ def evaluated_checkpoints(
 ) -> tuple[list[Evaluated], list[Path]]:
     """The checkpoints that can be evaluated, and the file of each.
 
-    What lies past the end of a run, by the run's own record, is left out and named in a line.
+    A checkpoint past the end of its run (as ``run.json`` records it) is left out, and a line names
+    it.
 
     Parameters
     ----------
@@ -162,7 +164,8 @@ def evaluated_checkpoints(
     Raises
     ------
     InputError
-        where another checkpoint is missing, or all lie past the end.
+        where another checkpoint is missing, all lie past the end, or the runs end at different
+        steps.
     """
     kept, paths = [], []
     left_out: dict[tuple[str, int], list[int]] = {}
@@ -170,8 +173,9 @@ def evaluated_checkpoints(
         folder = run_folder(models_dir, dataset, config, entry.seed, entry.uniform)
         path = checkpoint_path(folder, entry.iteration)
         steps = None if path.is_file() else planned_steps(folder)
-        if steps is not None and entry.iteration > steps - end_is_last:
-            left_out.setdefault((entry.name, steps - end_is_last), []).append(entry.iteration)
+        end = math.inf if steps is None else steps - 1 if end_is_last else steps
+        if entry.iteration > end:
+            left_out.setdefault((entry.name, end), []).append(entry.iteration)
         else:
             kept.append(entry)
             paths.append(path)
@@ -182,6 +186,12 @@ def evaluated_checkpoints(
     ]
     if not kept:
         raise InputError(f"all checkpoints lie past the end of training: {'; '.join(late)}")
+    cut = {iteration for iterations in left_out.values() for iteration in iterations}
+    if any(entry.iteration in cut for entry in kept):
+        raise InputError(
+            "the runs end at different steps, so they cannot be compared; train them equally long: "
+            f"past the end are {'; '.join(late)}"
+        )
     for line in late:
         print(f"left out, past the end of training: {line}")
     return kept, paths
@@ -263,9 +273,9 @@ class Progress:
     """How far a training run has come, and how it goes on: ``resume.pt`` in its folder.
 
     At each save ``resume.pt`` is written first, then ``history.csv``, ``run.json`` and the
-    checkpoint. A run killed between them writes the same again when it goes on. ``run.json`` says
-    what was run, how far it is to go, on what, and how long it took; it alone differs where all
-    else is the same.
+    checkpoint. A run killed between them writes the same again when it resumes. ``run.json``
+    records the settings, the planned steps, device, versions and time; it is the only file that
+    differs between identical runs.
 
     Attributes
     ----------

@@ -58,14 +58,14 @@ def is_fitted(path: Path, settings: dict[str, Any]) -> bool:
     try:
         found = storage.load_pickle(path, "")["settings"]
         changed = [
-            f"{key} {found.get(key)}, now {settings.get(key)}"
+            "other data" if key == "data" else f"{key} {found.get(key)}, now {settings.get(key)}"
             for key in {**settings, **found}
             if found.get(key) != settings.get(key)
         ]
     except (InputError, KeyError, TypeError):
         return False
     if changed:
-        print(f"{path} holds a fit with other settings, to be replaced: {'; '.join(changed)}")
+        print(f"{path} holds a fit with other settings ({'; '.join(changed)}): fitting again")
     return not changed
 
 

@@ -116,8 +116,7 @@ TALK = """<url>http://talk</url>
 <talkid>{}</talkid>
 <title>{}: a talk</title>
 <description>{}: about it</description>
-{}<reviewer href="http://x">C. D.</reviewer>
-"""
+{}"""
 
 
 def write_iwslt14(path, sides):
@@ -140,6 +139,7 @@ def test_iwslt14(tmp_path, capsys):
     sides["de"][10] = "sehr lang " * 60  # too long, and too unequal
     sides["en"][20] = "uneven " * 75  # too unequal
     sides["en"][30] = ""
+    sides["de"][31] = sides["en"][31] = "\x01"  # nothing that Moses keeps
     sides["de"][40] = sides["en"][40] = "lang " * 81
     sides["de"][50], sides["en"][50] = "ein zwei", "one two three"  # just within the ratio
     sides["de"][51], sides["en"][51] = "ein zwei", "one two three four"  # just outside
@@ -149,9 +149,8 @@ def test_iwslt14(tmp_path, capsys):
     prepare.main([*flags, "--max_length", "80"])
     out = capsys.readouterr().out
     assert "no checksum is published; read" in out
-    assert "left out 1 pairs with an empty side" in out
-    # By the rules of Moses: signs apart, but not the point of an abbreviation; in German the point
-    # of a number too; clitics apart; &, <, >, ', " and brackets escaped. Then lower case.
+    assert "left out 2 pairs with an empty side" in out
+    # as Moses writes it, in lower case
     kept = [
         (
             f"das ist der satz nr. {i} , z.b. so &lt; 3 ...",
@@ -161,9 +160,11 @@ def test_iwslt14(tmp_path, capsys):
     ]
     kept[50] = ("ein zwei", "one two three")
     kept[52] = (" ".join(["ja"] * 80), " ".join(["yes"] * 80))
-    kept = [pair for i, pair in enumerate(kept) if i not in (10, 20, 30, 40, 51)]
-    # the title and the description stay, without their tags
-    kept = [("de : a talk", "en : a talk"), ("de : about it", "en : about it"), *kept]
+    kept = [pair for i, pair in enumerate(kept) if i not in (10, 20, 30, 31, 40, 51)]
+    # the title and the description stay, without their tags; other tags as they are
+    speaker = "&lt; speaker &gt; a. b. &lt; / speaker &gt;"
+    titles = [("de : a talk", "en : a talk"), ("de : about it", "en : about it")]
+    kept = [(speaker, speaker), *titles, *kept]
     folder = tmp_path / "iwslt14"
     assert sorted(files_in(folder)) == ["train.de", "train.en", "valid.de", "valid.en"]
     found = {
@@ -176,6 +177,40 @@ def test_iwslt14(tmp_path, capsys):
     assert counts in out
     expected = "160,239 are expected from the public archive"
     assert f"{len(found['train'])} training pairs; {expected}" in out
+
+
+@pytest.mark.parametrize(
+    ("german", "english", "expected"),
+    [
+        (  # a point is apart at the end alone; quotation marks, brackets and & are escaped
+            'Er sagte: "Ja & Nein" [lacht].',
+            'He said, "Yes & no" [laughs].',
+            (
+                "Er sagte : &quot; Ja &amp; Nein &quot; &#91; lacht &#93; .",
+                "He said , &quot; Yes &amp; no &quot; &#91; laughs &#93; .",
+            ),
+        ),
+        (  # an English apostrophe stays with what follows it, a German one is a word
+            "Wie geht's Anna?",
+            "It's Anna's, isn't it?",
+            ("Wie geht &apos; s Anna ?", "It &apos;s Anna &apos;s , isn &apos;t it ?"),
+        ),
+        (  # within a number, commas and points are no signs; a German ordinal keeps its point
+            "Am 3. Mai waren es 1.234,5 (oder 99%).",
+            "Mr. Lee paid $1,234.5 on No. 3.",
+            ("Am 3. Mai waren es 1.234,5 ( oder 99 % ) .", "Mr. Lee paid $ 1,234.5 on No. 3 ."),
+        ),
+        (  # hyphens and a run of points stay whole; spaces are one
+            " Ein\u00a0Hals-Nasen-Arzt ... ja  | so ",
+            "A well-known\tone...yes/no",
+            ("Ein Hals-Nasen-Arzt ... ja &#124; so", "A well-known one ... yes / no"),
+        ),
+        ("\x01", "", ("", "")),
+    ],
+)
+def test_tokens_are_those_of_moses(german, english, expected):
+    """Derived by hand from the rules of ``tokenizer.perl -l de`` and ``-l en``."""
+    assert prepare.tokenize([(german, english)]) == [expected]
 
 
 def news(lines):

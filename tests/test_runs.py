@@ -203,7 +203,7 @@ def test_a_checkpoint_that_is_listed_twice(tmp_path):
 
 
 def test_where_the_list_of_checkpoints_is_found(tmp_path):
-    with pytest.raises(InputError, match=r"IMDB\.json and .*IMDB_log\.json are missing"):
+    with pytest.raises(InputError, match=r"neither .*IMDB\.json nor .*IMDB_log\.json exists"):
         runs.evaluated_path(tmp_path, "IMDB")
     write_json(tmp_path / "IMDB_log.json", [ENTRY])
     assert runs.evaluated_path(tmp_path, "IMDB") == tmp_path / "IMDB_log.json"
@@ -412,6 +412,54 @@ def test_the_end_that_was_planned_is_recorded(tmp_path, capsys):
     assert [entry.iteration for entry in kept] == [0, 25]
     assert "Normal_A 31 (ends at 29)" in capsys.readouterr().out
     assert runs.planned_steps(tmp_path) is None
+
+
+def test_a_run_of_a_version_that_recorded_no_end(tmp_path):
+    """Its checkpoints are missing as before; the same training command then records the end."""
+    folder = run_folder(tmp_path, "x", {"h_dim": 4, "b_size": 2}, 20, False)
+    train(folder, 20)
+    record = storage.load_json(folder / "run.json", "")
+    del record["steps"]
+    storage.save_json(record, folder / "run.json")
+    with pytest.raises(InputError, match="model25"):
+        evaluated_of(tmp_path, listed(0, 25))
+    assert train(folder, 20) == 20
+    assert evaluated_of(tmp_path, listed(0, 25))[0] == listed(0)
+
+
+def test_a_checkpoint_that_is_there_is_never_left_out(tmp_path, capsys):
+    """A run begun again with an earlier end leaves the later checkpoints of the longer one."""
+    folder = run_folder(tmp_path, "x", {"h_dim": 4, "b_size": 2}, 20, False)
+    train(folder, 20)
+    train(folder, 10)
+    assert runs.planned_steps(folder) == 10
+    capsys.readouterr()
+    assert evaluated_of(tmp_path, listed(0, 15))[0] == listed(0, 15)
+    assert capsys.readouterr().out == ""
+
+
+def test_runs_that_end_at_different_steps(tmp_path, capsys):
+    """They could not be compared later, so this is said before anything is evaluated."""
+    for seed, steps in ((20, 10), (13, 20)):
+        folder = run_folder(tmp_path, "x", {"h_dim": 4, "b_size": 2}, seed, False)
+        train(folder, steps, settings={**SETTINGS, "seed": seed})
+    capsys.readouterr()
+
+    def entries(*iterations):
+        return [
+            Evaluated(name, iteration, seed, False, False)
+            for name, seed in (("Normal_A", 20), ("Normal_B", 13))
+            for iteration in iterations
+        ]
+
+    with pytest.raises(InputError, match=r"train them equally long: .*Normal_A 15 \(ends at 10\)"):
+        evaluated_of(tmp_path, entries(5, 15))
+    kept, _ = evaluated_of(tmp_path, entries(5, 1000, 2000))
+    assert kept == entries(5)
+    assert capsys.readouterr().out.splitlines() == [
+        "left out, past the end of training: Normal_A 1000 2000 (ends at 10)",
+        "left out, past the end of training: Normal_B 1000 2000 (ends at 20)",
+    ]
 
 
 def test_a_finished_run_is_left_alone(whole, tmp_path):

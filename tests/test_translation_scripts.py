@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from conftest import assert_one_line, call_script, files_in, load_script
 
-from attention_dynamics import bootstrap
+from attention_dynamics import bootstrap, cli, word_baseline
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "translation"
@@ -242,12 +242,102 @@ class TestStages:
         flags = ["--dataset", "toy", "--epochs", 12, *folders, "--published_loss"]
         status, out, err = call("embedding_beta.py", *flags, capsys=capsys)
         assert (status, err) == (0, "")
-        assert "other settings, to be replaced: published_loss False, now True" in out
+        assert "other settings (published_loss False, now True): fitting again" in out
         second = load(path)
         assert second["settings"] == first["settings"] | {"published_loss": True}
         assert not np.array_equal(second["beta"], first["beta"])
         status, out, _ = call("embedding_beta.py", *flags, capsys=capsys)
         assert status == 0 and out == f"{path} is finished\n"
+
+    def test_the_published_loss_is_for_training_alone(
+        self, experiment, tmp_path, capsys, monkeypatch
+    ):
+        """The choice of the epoch, by the loss of the validation sentences, is without it."""
+        found = []
+
+        def record(model, losses, train, validation, *_):
+            sums = [
+                sum(loss.item() for loss in losses(pairs, np.arange(100)))
+                for pairs in (train, validation)
+            ]
+            found.append(sums)
+
+        monkeypatch.setattr(word_baseline, "fit", record)
+        flags = ["--dataset", "toy", "--data_dir", experiment / "data", "--outputs_dir", tmp_path]
+        for more in ([], ["--published_loss"]):
+            assert call("embedding_beta.py", *flags, *more, capsys=capsys)[0] == 0
+        (train, validation), (published_train, published_validation) = found
+        assert published_validation == validation
+        assert published_train > 1.1 * train  # 7 to 9 tokens after <s> in a sentence
+
+    def test_an_unfinished_fit_of_the_other_loss_is_not_continued(
+        self, experiment, tmp_path, capsys, monkeypatch
+    ):
+        flags = ["--dataset", "toy", "--data_dir", experiment / "data", "--epochs", 3]
+        flags += ["--embed_dim", 8, "--bsize", 256]
+        here, there = (["--outputs_dir", tmp_path / name] for name in ("here", "there"))
+        path = tmp_path / "here" / "toyembedding8translation.pkl"
+        lines = []
+
+        def say(line):
+            lines.append(line)
+            if len(lines) == 3:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(word_baseline, "SAVE_AFTER", 0)
+            patch.setattr(cli, "say", say)
+            assert call("embedding_beta.py", *flags, *here, capsys=capsys)[0] == 130
+        assert word_baseline.unfinished_path(path).exists()
+        status, out, _ = call("embedding_beta.py", *flags, *here, "--published_loss", capsys=capsys)
+        assert status == 0 and "going on" not in out
+        call("embedding_beta.py", *flags, *there, "--published_loss", capsys=capsys)
+        assert files_in(tmp_path / "here") == files_in(tmp_path / "there")
+
+    def test_empty_sentences_on_either_side(self, experiment, tmp_path, capsys):
+        """Every stage takes them as ``<s> </s>``: source, target, and both."""
+        data = shutil.copytree(experiment / "data", tmp_path / "data") / "toy"
+        (data / "toy.model").unlink()
+        for split in ("train", "val"):
+            for side, empty in (("src", (0, 2, 50)), ("trg", (1, 2, 50))):
+                texts = (data / f"{split}.{side}").read_text().splitlines()
+                for line in empty:
+                    texts[line] = ""
+                (data / f"{split}.{side}").write_text("\n".join(texts) + "\n")
+        write_configs(tmp_path, iterations=[0, 50])
+        (tmp_path / "model.json").write_text(json.dumps({**SMALL, "h_dim": 8}))
+        said = f"{data / 'train.src'}: 3 empty lines are kept as <s> </s>"
+
+        def run(script: str, flags: list) -> str:
+            status, out, err = call(script, *flags, capsys=capsys)
+            assert (status, err) == (0, ""), (out, err)
+            return out
+
+        for _, seed, uniform in RUNS:
+            flags = train_flags(tmp_path, seed, uniform, epochs=1)
+            assert said in run("train_translation.py", flags)
+        assert said in run("eval_dump.py", dump_flags(tmp_path, *ALL))
+        folders = ["--data_dir", tmp_path / "data", "--outputs_dir", tmp_path / "outputs"]
+        for more in (["--published_loss"], []):
+            flags = ["--dataset", "toy", "--epochs", 1, *folders, *more]
+            assert said in run("embedding_beta.py", flags)
+        included = ["kendall_tau", "train_results", "bleu_results"]
+        run(
+            "collect_translation_stats.py",
+            collect_flags(tmp_path, *(f"--include_{what}" for what in included)),
+        )
+        dump = load(tmp_path / "outputs" / "toy_logs.pkl")
+        lengths = [
+            np.diff(dump["sentences"][f"{side}_offsets"])[[0, 1, 2]]
+            for side in ("source", "target")
+        ]
+        assert lengths[0][0] == lengths[0][2] == lengths[1][1] == lengths[1][2] == 2
+        assert min(lengths[1][0], lengths[0][1]) > 2
+        for column in ("alpha", "beta", "grad"):
+            for values in dump[column].values():
+                assert np.isfinite(values).all()
+        for summary in load(tmp_path / "stats.pkl").values():
+            assert 0 < summary["agr_unif"] <= 1 and 0 <= summary["best_perf"] <= 100
 
     def test_results_have_the_published_keys(self, experiment):
         results = load(experiment / "stats.pkl")

@@ -4,8 +4,8 @@
 
 ``beta^px[i, o] = softmax(E W)[i, o]`` of the epoch with the lowest validation loss, a matrix of
 source tokens x target tokens, goes to ``outputs/<dataset>embedding<dim>translation.pkl``. With
-``--published_loss`` training minimizes the loss of the published code, and the fit goes to the same
-file, in place of one without: the baseline that a table was made with is in its ``settings``.
+``--published_loss`` the training loss is that of the published code. The result replaces a fit
+without it; ``settings`` in the file tells which one it is.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ def parse_args():
     parser.add_argument(
         "--published_loss",
         action="store_true",
-        help="train on <s> and the padding of each batch too, as the published code did",
+        help="count <s> and padding in the training loss, as the published code did",
     )
     add_vocab_size(parser)
     cli.add_folders(parser, __file__, "data", "outputs")

@@ -85,7 +85,7 @@ def parse_args(argv: list[str] | None):
         "--max_length",
         type=cli.positive_int,
         default=175,
-        help="iwslt14: pairs with a side of more words are left out",
+        help="iwslt14: leave out pairs with more words than this on either side",
     )
     parser.add_argument(
         "--val_size",
@@ -122,16 +122,16 @@ def read_multi30k(paths: list[Path], split: str) -> list[Pair]:
 
 
 def read_iwslt14(paths: list[Path]) -> list[Pair]:
-    """Cettolo et al. 2014: the training files of the archive, without what is about the talks.
+    """Cettolo et al. 2014: the training files of the archive, by the rules of fairseq's script.
 
-    As in fairseq's ``prepare-iwslt14.sh``, titles and descriptions stay, without their tags.
+    ``prepare-iwslt14.sh`` leaves out lines with these three tags, and strips those of titles and
+    descriptions, which stay. No other tag is touched: the number of pairs would change.
     """
     names = [f"de-en/train.tags.de-en.{language}" for language in ("de", "en")]
     lines = read_lines(paths, names)
-    header = re.compile(r"<(url|talkid|keywords|speaker|translator|reviewer)\b")
-    tag = re.compile(r"</?(title|description|doc|transcript)\b[^>]*>")
+    left_out, tag = re.compile("<(url|talkid|keywords)>"), re.compile("</?(title|description)>")
     kept = {
-        name: [tag.sub("", line).strip() for line in lines[name] if not header.match(line)]
+        name: [tag.sub("", line).strip() for line in lines[name] if not left_out.search(line)]
         for name in names
     }
     return zip_sides(kept, *names)
