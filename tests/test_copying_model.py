@@ -379,8 +379,9 @@ class TestTraining:
 
     def test_is_history(self):
         good = {column: [1, 2.0] for column in histories.COLUMNS}
+        assert not histories.is_history(good)  # attention of each head is a list
+        good["attention_accuracy_heads"] = [[1, 0.5], [1, 0]]
         assert histories.is_history(good)
-        assert histories.is_history(good | {"attention_accuracy_heads": [[1, 0.5], [1, 0]]})
         for change in ({"attention_accuracy_heads": [[1, "b"], []]}, {"loss": [[1.0], [2.0]]}):
             assert not histories.is_history(good | change)
         for change in ({"loss": [1.0]}, {"loss": "ab"}, {"loss": [1.0, "b"]}, {"more": [1, 2]}):
