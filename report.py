@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attention_dynamics import cli, dynamics, storage, tables
+from attention_dynamics import cli
+from attention_dynamics.analysis import dynamics, tables
 from attention_dynamics.cli import InputError
-from attention_dynamics.histories import (
+from attention_dynamics.copying.histories import (
     kinds_of_combinations,
     learned_at,
     load_combinations,
     load_experiment,
 )
+from attention_dynamics.files import storage
 
 COLLECT = {
     "classification": "collect_classification_stats.py",

@@ -22,12 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from attention_dynamics import cli, storage
+from attention_dynamics import cli
 from attention_dynamics.cli import InputError
-from attention_dynamics.histories import LEARNED, History, kinds_of_combinations, learned_at
-
-from model import build_multihead
-from training import (
+from attention_dynamics.copying.histories import LEARNED, History, kinds_of_combinations, learned_at
+from attention_dynamics.copying.model import build_multihead
+from attention_dynamics.copying.training import (
     PART_TYPES,
     Settings,
     Task,
@@ -39,6 +38,7 @@ from training import (
     train_all,
     way_of_training,
 )
+from attention_dynamics.files import storage
 
 QUICK = {
     "hidden_dim": 32,

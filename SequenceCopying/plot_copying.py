@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from attention_dynamics import cli, figures, histories
+from attention_dynamics import cli
 from attention_dynamics.cli import InputError
-from attention_dynamics.histories import History
+from attention_dynamics.copying import histories
+from attention_dynamics.copying.histories import History
+from attention_dynamics.views import figures
 
 PUBLISHED = {
     "seq2seq,no_rep": "python seq2seq.py --no_rep",

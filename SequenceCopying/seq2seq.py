@@ -16,11 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from attention_dynamics import cli, storage
-from attention_dynamics.histories import COLUMNS, LEARNED, History, learned_at, load_experiment
-
-from model import build_copier
-from training import (
+from attention_dynamics import cli
+from attention_dynamics.copying.histories import (
+    COLUMNS,
+    LEARNED,
+    History,
+    learned_at,
+    load_experiment,
+)
+from attention_dynamics.copying.model import build_copier
+from attention_dynamics.copying.training import (
     Task,
     add_settings,
     add_way,
@@ -29,6 +34,7 @@ from training import (
     train_all,
     way_of_training,
 )
+from attention_dynamics.files import storage
 
 
 def parse_args():

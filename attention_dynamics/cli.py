@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from .memory import keep_freed_memory
+from attention_dynamics.kernels.memory import keep_freed_memory
 
 
 class InputError(Exception):

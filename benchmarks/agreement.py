@@ -9,8 +9,8 @@ import measure
 import numpy as np
 import scipy.stats
 
-from attention_dynamics.agreement import METRICS
-from attention_dynamics.ragged import offsets_of
+from attention_dynamics.analysis.agreement import METRICS
+from attention_dynamics.analysis.ragged import offsets_of
 
 ROWS = 4000
 LONGEST = 400  # words; longer reviews are left out in preparation

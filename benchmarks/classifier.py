@@ -21,17 +21,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
-from attention_dynamics import runs
-from attention_dynamics.ragged import Ragged, offsets_of
-from attention_dynamics.recurrent import bilstm
+from attention_dynamics.analysis.ragged import Ragged, offsets_of
+from attention_dynamics.classification.data import BOS, EOS, SPECIALS, Sentences, to_tensors
+from attention_dynamics.classification.evaluation import evaluate_checkpoint
+from attention_dynamics.classification.model import Classifier, Output, build, load_config, nll
+from attention_dynamics.kernels.lstm import bilstm
+from attention_dynamics.training import runs
 
 CLASSIFICATION = Path(__file__).resolve().parents[1] / "classification"
-sys.path.insert(0, str(CLASSIFICATION))
-from eval_dump import evaluate_checkpoint  # noqa: E402
-
-from data import BOS, EOS, SPECIALS, Sentences, to_tensors  # noqa: E402
-from model import Classifier, Output, build, load_config, nll  # noqa: E402
-
 CONFIG = load_config(CLASSIFICATION / "configs" / "model.json")
 LONGEST = 400  # words; longer reviews are left out in preparation
 

@@ -6,7 +6,6 @@ The plain way of a step has the same weights, the recurrence step by step, and A
 
 import copy
 import statistics
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -17,11 +16,9 @@ import torch
 from torch import nn
 
 from attention_dynamics import cli
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "SequenceCopying"))
-import batched
-from model import Copier, MultiHeadCopier, build_copier, build_multihead
-from training import (
+from attention_dynamics.copying import batched
+from attention_dynamics.copying.model import Copier, MultiHeadCopier, build_copier, build_multihead
+from attention_dynamics.copying.training import (
     Settings,
     Task,
     Way,

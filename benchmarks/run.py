@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
-from attention_dynamics.memory import keep_freed_memory
+from attention_dynamics.kernels.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)

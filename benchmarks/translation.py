@@ -19,19 +19,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
-from attention_dynamics.dump import evaluate_missing, load_dump
-from attention_dynamics.ragged import Ragged, offsets_of
-from attention_dynamics.runs import Evaluated
+from attention_dynamics.analysis.ragged import Ragged, offsets_of
+from attention_dynamics.files.dump import evaluate_missing, load_dump
+from attention_dynamics.training.runs import Evaluated
+from attention_dynamics.translation.data import BOS, EOS, UNK, Pairs, to_tensors
+from attention_dynamics.translation.decoding import BEAM, MAX_TOKENS, translate
+from attention_dynamics.translation.evaluation import evaluate_checkpoint
+from attention_dynamics.translation.influence import gradient_influence
+from attention_dynamics.translation.model import Translator, build, load_config
 
 TRANSLATION = Path(__file__).resolve().parents[1] / "translation"
-sys.path.insert(0, str(TRANSLATION))
-from eval_dump import evaluate_checkpoint  # noqa: E402
-
-from data import BOS, EOS, UNK, Pairs, to_tensors  # noqa: E402
-from decoding import BEAM, MAX_TOKENS, translate  # noqa: E402
-from influence import gradient_influence  # noqa: E402
-from model import Translator, build, load_config  # noqa: E402
-
 CONFIG = load_config(TRANSLATION / "configs" / "model.json")
 VOCAB_SIZE = 8000
 N_VALIDATION = 1014  # sentences of multi30k's validation file

@@ -7,12 +7,18 @@
 """
 
 import numpy as np
-from torch import Tensor, nn
 
-from attention_dynamics import cli, word_baseline
-
-from data import DATASETS, Sentences, beta_path, load_dataset, to_tensors
-from model import nll
+from attention_dynamics import cli
+from attention_dynamics.classification.data import (
+    DATASETS,
+    Sentences,
+    beta_path,
+    load_dataset,
+    to_tensors,
+)
+from attention_dynamics.classification.model import nll
+from attention_dynamics.classification.word_baseline import WordBaseline
+from attention_dynamics.training import word_baseline
 
 
 def parse_args():
@@ -26,24 +32,6 @@ def parse_args():
     cli.add_folders(parser, __file__, "data", "outputs")
     cli.add_device(parser)
     return parser.parse_args()
-
-
-class WordBaseline(nn.Module):
-    """Logit of ``p(y = 1)``: ``mean(E[t]) . u + b`` over all tokens of a sentence."""
-
-    def __init__(self, vocab_size: int, embed_dim: int):
-        super().__init__()
-        self.embedding = nn.EmbeddingBag(vocab_size, embed_dim, mode="mean")
-        self.output = nn.Linear(embed_dim, 1)
-
-    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """``tokens`` (total,), ``lengths`` (batch,) on the CPU; logits (batch,)."""
-        starts = (lengths.cumsum(0) - lengths).to(tokens.device)
-        return self.output(self.embedding(tokens, starts)).squeeze(1)
-
-    def beta(self) -> np.ndarray:
-        """β^px: float32 (vocabulary,)."""
-        return (self.embedding.weight @ self.output.weight[0]).detach().cpu().numpy()
 
 
 def main():

@@ -3,29 +3,24 @@
     python eval_dump.py --dataset IMDB
 
 Reads the list of checkpoints in ``configs/<dataset>.json`` (or ``<dataset>_log.json``), writes
-``outputs/<dataset>_logs.pkl`` (described in ``attention_dynamics/dump.py``). A listed iteration
+``outputs/<dataset>_logs.pkl`` (see ``files/dump.py``). A listed iteration
 past the end of training is left out. Interrupted, it keeps what it has evaluated; run again, it
 adds what is missing.
 """
 
 import numpy as np
-import torch
 
-from attention_dynamics import cli, runs
-from attention_dynamics.dump import dump_path, evaluate_missing
-
-from data import (
+from attention_dynamics import cli
+from attention_dynamics.classification.data import (
     DATASETS,
-    Sentences,
-    batches_of_like_length,
     evaluated_sentences,
     load_dataset,
     name_of_files,
-    to_tensors,
 )
-from model import build, gradient_influence, load_config, nll
-
-EVAL_TOKENS = 16384  # tokens in a batch
+from attention_dynamics.classification.evaluation import evaluate_checkpoint
+from attention_dynamics.classification.model import build, load_config
+from attention_dynamics.files.dump import dump_path, evaluate_missing
+from attention_dynamics.training import runs
 
 
 def parse_args():
@@ -41,43 +36,6 @@ def parse_args():
     cli.add_folders(parser, __file__, "data", "models", "outputs", "configs")
     cli.add_device(parser)
     return parser.parse_args()
-
-
-def evaluate_checkpoint(model, sentences: Sentences, in_test: np.ndarray, grad: bool, device):
-    """Columns of one checkpoint: see ``attention_dynamics/dump.py``.
-
-    Parameters
-    ----------
-    in_test : bool (rows,), which of the sentences belong to the test set; the others are from
-        training
-    grad : compute Delta too
-    """
-    offsets = sentences.tokens.offsets
-    columns = {name: np.empty(offsets[-1], dtype=np.float32) for name in ("alpha", "beta", "grad")}
-    losses, correct = np.empty(len(sentences)), np.empty(len(sentences), dtype=bool)
-    for rows, batch in batches_of_like_length(sentences, EVAL_TOKENS):
-        tokens, lengths, labels = to_tensors(batch, device)
-        if grad:
-            gold = torch.from_numpy(batch.gold).to(device)
-            output, delta = gradient_influence(model, tokens, lengths, gold)
-            found = {"alpha": output.alpha, "beta": output.beta, "grad": delta}
-        else:
-            with torch.no_grad():
-                output = model(tokens, lengths)
-            found = {"alpha": output.alpha, "beta": output.beta}
-        places = sentences.tokens.places(rows)
-        for name, values in found.items():
-            columns[name][places] = values.detach().cpu().numpy()
-        score = output.score.detach()
-        losses[rows] = nll(score, labels).cpu().numpy()
-        correct[rows] = (score > 0).cpu().numpy() == batch.gold
-    if not grad:
-        columns["grad"] = None
-    metas = {}
-    for split, chosen in (("test", in_test), ("train", ~in_test)):
-        metas[f"{split}_acc"] = float(correct[chosen].mean())
-        metas[f"{split}_loss"] = float(losses[chosen].mean())
-    return {**columns, "metas": metas}
 
 
 def main():

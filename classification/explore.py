@@ -6,32 +6,11 @@ Reads what ``eval_dump.py`` and ``embedding_beta.py`` wrote, and writes one HTML
 ``outputs/<dataset>_explorer.html``, for any browser.
 """
 
-from typing import Any
-
-import numpy as np
-
-from attention_dynamics import cli, collection, explorer
-from attention_dynamics.ragged import Ragged
-
-from data import BOS, DATASETS, EOS, SPECIALS, beta_path
-from evidence import evidence_of
-
-PERFORMANCES = {"val": ["test_acc"], "train": ["train_acc"]}
-
-
-def sentences_of(dump: dict[str, Any], split: str) -> explorer.Sentences:
-    """The sentences of a split, with their labels."""
-    columns = dump["sentences"]
-    chosen = collection.rows_of_split(columns["split"], split)
-    rows = np.arange(chosen.start, chosen.stop)
-    source = Ragged(columns["tokens"], columns["offsets"])
-    return explorer.Sentences(source.take(rows), labels=columns["target"][rows])
-
-
-def show(words: list[str]) -> tuple[list[str], str]:
-    """Words are written as they are."""
-    ends = (SPECIALS[BOS], SPECIALS[EOS])
-    return words, " ".join(word for word in words if word not in ends)
+from attention_dynamics import cli
+from attention_dynamics.classification.data import DATASETS, beta_path
+from attention_dynamics.classification.display import PERFORMANCES, sentences_of, show
+from attention_dynamics.classification.evidence import evidence_of
+from attention_dynamics.views import explorer
 
 
 def main():

@@ -6,29 +6,10 @@ Reads what ``collect_classification_stats.py`` and ``eval_dump.py`` wrote, and w
 ``outputs/<dataset>_dynamics`` and ``outputs/<dataset>_sentence``, each as PNG and PDF.
 """
 
-from typing import Any
-
-import numpy as np
-
-from attention_dynamics import cli, figures
-
-from data import DATASETS
-
-
-def sentence_of(dump: dict[str, Any], number: int | None) -> figures.Sentence:
-    """An evaluated sentence by its number, or one that fits a page."""
-    sentences = dump["sentences"]
-    offsets = sentences["offsets"]
-    number = figures.sentence_number(number, np.diff(offsets), dump["dataset"])
-    entries = slice(offsets[number], offsets[number + 1])
-    label = int(sentences["target"][number])
-    return figures.Sentence(
-        title=f"{dump['dataset']}, sentence {number} ({sentences['split'][number]}), label {label}",
-        source=[dump["vocab"][token] for token in sentences["tokens"][entries]],
-        target=None,
-        entries=entries,
-        sign=2 * label - 1,
-    )
+from attention_dynamics import cli
+from attention_dynamics.classification.data import DATASETS
+from attention_dynamics.classification.display import sentence_of
+from attention_dynamics.views import figures
 
 
 def main():

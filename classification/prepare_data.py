@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from attention_dynamics import archives, cli, download, storage
+from attention_dynamics import cli
+from attention_dynamics.classification.data import DATASETS, MIN_COUNT
 from attention_dynamics.cli import InputError
-from attention_dynamics.download import PublicFile
-
-from data import DATASETS, MIN_COUNT
+from attention_dynamics.files import archives, download, storage
+from attention_dynamics.files.download import PublicFile
 
 SPLITS = ("train", "test")
 AG_NEWS = "https://raw.githubusercontent.com/mhjabreel/CharCnn_Keras/master/data/ag_news_csv/"

@@ -9,19 +9,16 @@ on from its last save and ends with the same bytes as one that was not.
 
 import torch
 
-from attention_dynamics import cli, runs
-from attention_dynamics.ragged import training_rows
-
-from data import (
+from attention_dynamics import cli
+from attention_dynamics.analysis.ragged import training_rows
+from attention_dynamics.classification.data import (
     DATASETS,
-    Sentences,
-    batches_of_like_length,
     load_dataset,
     to_tensors,
 )
-from model import Classifier, build, load_config, nll
-
-EVAL_TOKENS = 16384  # tokens in a batch of validation
+from attention_dynamics.classification.evaluation import validate
+from attention_dynamics.classification.model import build, load_config, nll
+from attention_dynamics.training import runs
 
 
 def parse_args():
@@ -46,18 +43,6 @@ def parse_args():
     cli.add_folders(parser, __file__, "data", "models")
     cli.add_device(parser)
     return parser.parse_args()
-
-
-@torch.no_grad()
-def validate(model: Classifier, sentences: Sentences, device) -> tuple[float, float]:
-    """Mean negative log-likelihood and accuracy, a fraction."""
-    loss = correct = 0.0
-    for _, batch in batches_of_like_length(sentences, EVAL_TOKENS):
-        tokens, lengths, labels = to_tensors(batch, device)
-        score = model(tokens, lengths).score
-        loss += nll(score, labels).sum().item()
-        correct += ((score > 0).cpu().numpy() == batch.gold).sum().item()
-    return loss / len(sentences), correct / len(sentences)
 
 
 def main():

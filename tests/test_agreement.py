@@ -1,4 +1,4 @@
-"""attention_dynamics/agreement.py, against DESIGN section 3 row by row, and against scipy."""
+"""Agreement metrics, against their definitions row by row, and against scipy."""
 
 import math
 import warnings
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
-from attention_dynamics.agreement import (
+from attention_dynamics.analysis.agreement import (
     METRICS,
     kendall_tau,
     kendall_tau_shuffled,

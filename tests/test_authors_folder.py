@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, call_script
 
-from attention_dynamics import storage
+from attention_dynamics.files import storage
 
 PUBLISHED_SIZES = {"hidden_dim": 8, "batch_size": 4}
 OUR_SIZES = {"h_dim": 8, "b_size": 4}

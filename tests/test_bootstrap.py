@@ -1,4 +1,4 @@
-"""attention_dynamics/bootstrap.py and the intervals of dynamics.py, against a plain loop."""
+"""The bootstrap and the intervals of the summary, against a plain loop."""
 
 import math
 import warnings
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from test_dynamics import plain_metric, random_evidence
 
-from attention_dynamics import bootstrap
-from attention_dynamics.agreement import METRICS, mean_agreement
-from attention_dynamics.bootstrap import Agreement, interval, resampled_means, weights
-from attention_dynamics.dynamics import Evidence, RunNames, summarize
+from attention_dynamics.analysis import bootstrap
+from attention_dynamics.analysis.agreement import METRICS, mean_agreement
+from attention_dynamics.analysis.bootstrap import Agreement, interval, resampled_means, weights
+from attention_dynamics.analysis.dynamics import Evidence, RunNames, summarize
 
 RESAMPLES = 60
 ITERATIONS = [0, 5, 7, 100]

@@ -21,7 +21,8 @@ import torch
 from conftest import assert_one_line, call_script, files_in, load_script
 
 from attention_dynamics import cli
-from attention_dynamics.ragged import Ragged, training_rows
+from attention_dynamics.analysis.ragged import Ragged, training_rows
+from attention_dynamics.classification.data import load_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "classification"
@@ -488,7 +489,6 @@ class TestFloatLabels:
 
     def test_every_stage(self, folder, hard, capsys):
         every_stage(folder, "toy", capsys)
-        load_dataset = load_script("classification", "data").load_dataset
         soft_set, hard_set = (load_dataset(path / "data", "toy") for path in (folder, hard))
         assert soft_set.train.labels.dtype == np.float64
         assert hard_set.train.labels.dtype == np.int64
@@ -529,7 +529,7 @@ class TestFloatLabels:
         flags = train_flags(folder, 12 if uniform else 20, uniform, **flags)
         assert call("train_classifier.py", *flags, capsys=capsys)[0] == 0
         (run,) = (where / "models" / "toy").iterdir()
-        dataset = load_script("classification", "data").load_dataset(where / "data", "toy")
+        dataset = load_dataset(where / "data", "toy")
 
         weights = {name: w.double() for name, w in torch.load(run / "model0").items()}
         moments = {name: (torch.zeros_like(w), torch.zeros_like(w)) for name, w in weights.items()}
@@ -597,7 +597,7 @@ class TestFloatLabels:
         flags += ["--dataset", "toy", "--epochs", 1, "--bsize", 100, "--embed_dim", 16]
         assert call("embedding_beta.py", *flags, capsys=capsys)[0] == 0
         found = load(where / "outputs" / "toyembedding16beta.pkl")
-        dataset = load_script("classification", "data").load_dataset(where / "data", "toy")
+        dataset = load_dataset(where / "data", "toy")
 
         def score(model, row):
             return (model.embedding.weight[row].mean(dim=0) @ model.output.weight[0]) + (
@@ -746,7 +746,8 @@ class TestGoingOn:
         call("embedding_beta.py", *flags, "--outputs_dir", tmp_path / "whole", capsys=capsys)
         interrupted = """
 import runpy, sys
-from attention_dynamics import cli, word_baseline
+from attention_dynamics import cli
+from attention_dynamics.training import word_baseline
 word_baseline.SAVE_AFTER = 0
 lines = []
 def say(line):
@@ -755,7 +756,6 @@ def say(line):
         raise KeyboardInterrupt
 cli.say = say
 sys.argv = sys.argv[1:]
-sys.path.insert(0, sys.argv[0].rpartition("/")[0])
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
         command = [sys.executable, "-c", interrupted, FOLDER / "embedding_beta.py", *flags]

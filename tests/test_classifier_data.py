@@ -7,13 +7,11 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from conftest import load_script
 from torchtext.vocab import Vocab
 
+from attention_dynamics.analysis.ragged import training_rows
+from attention_dynamics.classification import data
 from attention_dynamics.cli import InputError
-from attention_dynamics.ragged import training_rows
-
-data = load_script("classification", "data")
 
 SPECIALS = ["<pad>", "<bos>", "<eos>", "<unk>"]
 

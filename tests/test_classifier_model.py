@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from conftest import load_script
+from conftest import ROOT
 from scipy.special import expit, log_expit
 from torch import nn
 
+from attention_dynamics.classification import model
+from attention_dynamics.classification.influence import gradient_influence
+from attention_dynamics.classification.word_baseline import WordBaseline
 from attention_dynamics.cli import InputError
-
-model = load_script("classification", "model")
-embedding_beta = load_script("classification", "embedding_beta")
 
 VOCAB = 30
 BOS, EOS = 1, 2
@@ -145,9 +145,9 @@ def test_a_sentence_without_words(uniform):
 def test_a_batch_gives_what_its_sentences_give_alone(case, uniform):
     classifier = make(uniform)
     tokens, lengths, labels = random_batch(case)
-    together, delta = model.gradient_influence(classifier, tokens, lengths, labels)
+    together, delta = gradient_influence(classifier, tokens, lengths, labels)
     alone = [
-        model.gradient_influence(classifier, part, lengths[i : i + 1], labels[i : i + 1])
+        gradient_influence(classifier, part, lengths[i : i + 1], labels[i : i + 1])
         for i, part in enumerate(tokens.split(lengths.tolist()))
     ]
     for ours, parts in zip(together, zip(*(output for output, _ in alone))):
@@ -181,7 +181,7 @@ def test_alpha_is_a_distribution(dtype, uniform):
 def test_delta_is_the_finite_difference_of_the_plain_loop(case, uniform):
     classifier = make(uniform, scale=2.0)
     tokens, lengths, labels = random_batch(case)
-    _, delta = model.gradient_influence(classifier, tokens, lengths, labels)
+    _, delta = gradient_influence(classifier, tokens, lengths, labels)
     eps = 1e-5
     parts = zip(tokens.split(lengths.tolist()), delta.split(lengths.tolist()), labels.tolist())
     for part, ours, label in parts:
@@ -199,7 +199,7 @@ def test_delta_is_the_finite_difference_of_the_plain_loop(case, uniform):
 def test_delta_is_a_backward_pass_for_each_token(uniform):
     classifier = make(uniform, seed=3)
     tokens, lengths, labels = random_batch("ragged")
-    output, delta = model.gradient_influence(classifier, tokens, lengths, labels)
+    output, delta = gradient_influence(classifier, tokens, lengths, labels)
     assert torch.equal(output.score, classifier(tokens, lengths).score)
     sentences = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
     for token, sentence in enumerate(sentences):
@@ -224,16 +224,16 @@ def test_delta_is_positive_for_a_token_that_speaks_for_the_gold_label():
         classifier.evidence.weight.fill_(1)
     for label, signs in ((1, [1, -1]), (0, [-1, 1])):
         batch = torch.tensor([1, 2]), torch.tensor([2]), torch.tensor([label])
-        _, delta = model.gradient_influence(classifier, *batch)
+        _, delta = gradient_influence(classifier, *batch)
         assert delta.sign().tolist() == signs
 
 
 def test_gradient_influence_leaves_no_gradients_behind():
     classifier = make(uniform=False).requires_grad_(False)
     batch = random_batch("ragged")
-    _, delta = model.gradient_influence(classifier, *batch)
+    _, delta = gradient_influence(classifier, *batch)
     assert delta.isfinite().all() and not delta.requires_grad
-    _, other = model.gradient_influence(make(uniform=False), *batch)
+    _, other = gradient_influence(make(uniform=False), *batch)
     assert torch.equal(delta, other)
 
 
@@ -307,7 +307,7 @@ def test_number_of_parameters_at_the_published_sizes(uniform):
     evidence = 2 * H + 1  # u, c
     expected = embedding + 2 * one_direction + attention + evidence
     assert expected == 3_000_000 + 2 * 571_392 + 131_585 + 513 == 4_274_882
-    config = model.load_config(model.Path(model.__file__).parent / "configs" / "model.json")
+    config = model.load_config(ROOT / "classification" / "configs" / "model.json")
     assert count(model.build(config, V, uniform)) == expected
 
 
@@ -315,11 +315,11 @@ def test_number_of_parameters_of_the_word_baseline():
     V, D = 10_000, 256
     expected = V * D + D + 1  # E, u, and the bias that beta^px leaves out
     assert expected == 2_560_257
-    assert count(embedding_beta.WordBaseline(V, D)) == expected
+    assert count(WordBaseline(V, D)) == expected
 
 
 def test_the_published_sizes(tmp_path):
-    path = model.Path(model.__file__).parent / "configs" / "model.json"
+    path = ROOT / "classification" / "configs" / "model.json"
     assert model.load_config(path) == {
         "h_dim": 256,
         "intermediate_dim": 256,
@@ -337,7 +337,7 @@ def test_the_published_sizes(tmp_path):
 @pytest.mark.parametrize("case", LENGTHS)
 def test_word_baseline_is_the_mean_embedding_through_a_linear_layer(case):
     torch.manual_seed(0)
-    baseline = embedding_beta.WordBaseline(VOCAB, 6).double()
+    baseline = WordBaseline(VOCAB, 6).double()
     tokens, lengths, _ = random_batch(case)
     weights = {name: weight.detach().numpy() for name, weight in baseline.named_parameters()}
     expected = [
@@ -352,4 +352,4 @@ def test_word_baseline_is_the_mean_embedding_through_a_linear_layer(case):
     assert beta.shape == (VOCAB,)
     means = [beta[part.numpy()].mean() for part in tokens.split(lengths.tolist())]
     np.testing.assert_allclose(ours, np.add(means, weights["output.bias"][0]), rtol=0, atol=1e-13)
-    assert embedding_beta.WordBaseline(VOCAB, 6).beta().dtype == np.float32
+    assert WordBaseline(VOCAB, 6).beta().dtype == np.float32

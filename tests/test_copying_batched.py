@@ -8,14 +8,11 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from conftest import call_script, load_script
+from conftest import call_script
 
-from attention_dynamics import storage
-from attention_dynamics.histories import COLUMNS
-
-training = load_script("SequenceCopying", "training")
-batched = load_script("SequenceCopying", "batched")
-model = load_script("SequenceCopying", "model")
+from attention_dynamics.copying import batched, model, training
+from attention_dynamics.copying.histories import COLUMNS
+from attention_dynamics.files import storage
 
 CPU = torch.device("cpu")
 SETTINGS = training.Settings(9, 7, True, batch_size=6, steps=16, eval_every=3, lr=0.01)

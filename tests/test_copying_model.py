@@ -8,14 +8,11 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from conftest import load_script
 from torch.nn import functional as F
 
-from attention_dynamics import histories
+import attention_dynamics.copying
 from attention_dynamics.cli import InputError
-
-model = load_script("SequenceCopying", "model")
-training = load_script("SequenceCopying", "training")
+from attention_dynamics.copying import histories, model, training
 
 SETTINGS = training.Settings(6, 5, True, batch_size=8, steps=16, eval_every=5, lr=0.01)
 build = partial(model.build_copier, n_vocab=6, hidden_dim=10)
@@ -440,7 +437,7 @@ class TestManyModels:
                 histories = [training.train(m, settings, s) for m, s in zip(copies, seeds)]
                 yield from reversed(list(enumerate(histories)))  # in any order
 
-        monkeypatch.setitem(__import__("sys").modules, "batched", batched)
+        monkeypatch.setattr(attention_dynamics.copying, "batched", batched)
         monkeypatch.setattr(training, "BATCHED_MODELS", 2)
         with training.way_of_training("cpu", "batched", 4, 3) as way:
             assert way.batched and way.pool is None

@@ -16,8 +16,8 @@ import pytest
 import torch
 from conftest import assert_one_line, call_script, files_in, load_script
 
-from attention_dynamics import storage
-from attention_dynamics.histories import COLUMNS
+from attention_dynamics.copying.histories import COLUMNS
+from attention_dynamics.files import storage
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "SequenceCopying"

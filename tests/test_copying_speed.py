@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from conftest import load_script
 from torch import nn
 from torch.nn import functional as F
 
-from attention_dynamics import products
+from attention_dynamics.kernels import products
+from attention_dynamics.kernels.gru import gru
 
-gru = load_script("SequenceCopying", "gru").gru
 DOUBLE, SINGLE = torch.float64, torch.float32
 
 

@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from attention_dynamics import archives, download
 from attention_dynamics.cli import InputError
-from attention_dynamics.download import PublicFile
+from attention_dynamics.files import archives, download
+from attention_dynamics.files.download import PublicFile
 
 CONTENT = bytes(range(256)) * 1000
 SHA256 = "sha256:" + hashlib.sha256(CONTENT).hexdigest()

@@ -1,4 +1,4 @@
-"""attention_dynamics/dynamics.py: DESIGN section 3, worked by hand and by a plain loop."""
+"""attention_dynamics/analysis/dynamics.py: DESIGN section 3, worked by hand and by a plain loop."""
 
 import math
 from itertools import pairwise
@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
-from attention_dynamics.cli import InputError
-from attention_dynamics.dynamics import (
+from attention_dynamics.analysis.dynamics import (
     Evidence,
     RunNames,
     first_exceeding,
     summarize,
 )
+from attention_dynamics.cli import InputError
 
 KEYS = {
     *("agr_unif", "agr_px", "agr_grad", "arg_grad", "agr_normal"),

@@ -18,9 +18,10 @@ import pytest
 from conftest import assert_one_line, call_script, files_in, load_script
 from scipy.stats import kendalltau
 
-from attention_dynamics import explorer, storage
-from attention_dynamics.dynamics import summarize
-from attention_dynamics.ragged import offsets_of
+from attention_dynamics.analysis.dynamics import summarize
+from attention_dynamics.analysis.ragged import offsets_of
+from attention_dynamics.files import storage
+from attention_dynamics.views import explorer
 
 ITERATIONS = [0, 10, 50, 400]
 RUNS = ["Normal_A", "normal_b", "Uniform"]

@@ -6,8 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from attention_dynamics import figures
 from attention_dynamics.cli import InputError
+from attention_dynamics.views import figures
 
 KEY = ("toy", "top 5% match", "val", "test_acc")
 ITERATIONS = [0, 10, 20, 40]

@@ -7,7 +7,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from attention_dynamics.memory import keep_freed_memory
+from attention_dynamics.kernels.memory import keep_freed_memory
 
 FAULTS = """
 import resource, sys

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import assert_one_line, call_script, files_in, load_script
 
-from attention_dynamics import storage
+from attention_dynamics.files import storage
 
 plot = load_script("SequenceCopying", "plot_copying")
 

@@ -1,7 +1,6 @@
 """classification/prepare_data.py: readers, sampling, vocabulary, files, errors, real data."""
 
 import hashlib
-import importlib.util
 import io
 import json
 import os
@@ -16,9 +15,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from conftest import load_script
 
 from attention_dynamics.cli import InputError
-from attention_dynamics.download import PublicFile
+from attention_dynamics.files.download import PublicFile
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "classification"
@@ -27,22 +27,7 @@ RAW = ROOT.parent / "shared" / "data" / "raw"
 
 @pytest.fixture(scope="module")
 def prepare():
-    """The script as a module; both task folders have a ``data`` module, so it is put away again."""
-    others = sys.modules.pop("data", None)
-    sys.path.insert(0, str(FOLDER))
-    try:
-        spec = importlib.util.spec_from_file_location(
-            "prepare_classification", FOLDER / "prepare_data.py"
-        )
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(FOLDER))
-        sys.modules.pop("data", None)
-        if others is not None:
-            sys.modules["data"] = others
-    return module
+    return load_script("classification", "prepare_data")
 
 
 def run_script(*arguments, cwd):

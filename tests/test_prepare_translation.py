@@ -13,7 +13,7 @@ import pytest
 from conftest import load_script
 
 from attention_dynamics.cli import InputError
-from attention_dynamics.download import PublicFile
+from attention_dynamics.files.download import PublicFile
 
 prepare = load_script("translation", "prepare_data")
 

@@ -1,9 +1,9 @@
-"""attention_dynamics/ragged.py, against lists of lists."""
+"""attention_dynamics/analysis/ragged.py, against lists of lists."""
 
 import numpy as np
 import pytest
 
-from attention_dynamics.ragged import Ragged, batches_by_length, offsets_of
+from attention_dynamics.analysis.ragged import Ragged, batches_by_length, offsets_of
 
 
 def random_rows(rng, count, longest=9, shortest=0):

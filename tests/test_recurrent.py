@@ -1,4 +1,4 @@
-"""attention_dynamics/recurrent.py, against nn.LSTM over packed sequences, in double precision."""
+"""The segmented biLSTM, against nn.LSTM over packed sequences, in double precision."""
 
 import itertools
 
@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_sequence, unpack_sequence
 
-from attention_dynamics import recurrent
-from attention_dynamics.recurrent import bilstm, bilstm_packed, bilstm_segments, segment_starts
+from attention_dynamics.kernels import lstm as recurrent
+from attention_dynamics.kernels.lstm import bilstm, bilstm_packed, bilstm_segments, segment_starts
 
 CASES = {
     "ragged": [5, 1, 9, 3, 1, 7, 9, 2],

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, assert_one_line, files_in
 
-from attention_dynamics.histories import COLUMNS
+from attention_dynamics.copying.histories import COLUMNS
 
 ITERATIONS = [0, 10]
 AGREEMENTS = ("unif", "px", "grad", "normal")

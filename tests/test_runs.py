@@ -1,4 +1,4 @@
-"""attention_dynamics/runs.py: names of DESIGN section 4, configurations, resuming a run."""
+"""Names of runs and checkpoints, configurations, and resuming a run."""
 
 import json
 import re
@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from attention_dynamics import runs, storage
 from attention_dynamics.cli import InputError
-from attention_dynamics.runs import (
+from attention_dynamics.files import storage
+from attention_dynamics.training import runs
+from attention_dynamics.training.runs import (
     Evaluated,
     Progress,
     checkpoint_path,

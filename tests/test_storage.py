@@ -1,4 +1,4 @@
-"""attention_dynamics/storage.py: whole or nothing, and no code from files."""
+"""attention_dynamics/files/storage.py: whole or nothing, and no code from files."""
 
 import builtins
 import errno
@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import torch
 
-from attention_dynamics import storage
 from attention_dynamics.cli import InputError
+from attention_dynamics.files import storage
 
 SAVERS = {
     "json": (storage.save_json, {"a": [1, 2]}, {"b": "ü" * 10_000}),
@@ -86,7 +86,8 @@ def test_a_disk_that_is_full(kind, tmp_path):
     script = """
         import resource, signal, sys
         from pathlib import Path
-        from attention_dynamics import cli, storage
+        from attention_dynamics import cli
+        from attention_dynamics.files import storage
 
         kind, path = sys.argv[1:]
         if kind == "torch":
@@ -126,7 +127,7 @@ def test_what_a_killed_process_left_is_no_obstacle(tmp_path):
     script = """
         import os, sys
         from pathlib import Path
-        from attention_dynamics import storage
+        from attention_dynamics.files import storage
 
         with storage.write_whole(Path(sys.argv[1])) as file:
             file.write(b"x" * 100_000)

@@ -1,4 +1,4 @@
-"""attention_dynamics/tables.py: the same results as text, Markdown, LaTeX and CSV."""
+"""attention_dynamics/analysis/tables.py: the same results as text, Markdown, LaTeX and CSV."""
 
 import csv
 import io
@@ -11,8 +11,8 @@ from matplotlib.mathtext import MathTextParser
 from test_bootstrap import simple_evidence
 from test_dynamics import hand_worked_evidence, hand_worked_runs
 
-from attention_dynamics.dynamics import NOTATION, summarize
-from attention_dynamics.tables import (
+from attention_dynamics.analysis.dynamics import NOTATION, summarize
+from attention_dynamics.analysis.tables import (
     csv_table,
     latex_table,
     markdown_table,

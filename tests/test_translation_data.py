@@ -10,8 +10,8 @@ import pytest
 from conftest import load_script
 
 from attention_dynamics.cli import InputError
+from attention_dynamics.translation import data
 
-data = load_script("translation", "data")
 prepare = load_script("translation", "prepare_data")
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,7 +92,8 @@ def test_batches_hold_every_pair_once(toy):
 def test_the_same_text_gives_the_same_pieces(toy):
     """In another process, and whatever the number of threads."""
     program = (
-        "import sys, hashlib, data; from pathlib import Path; "
+        "import sys, hashlib; from pathlib import Path; "
+        "from attention_dynamics.translation import data; "
         "text = Path(sys.argv[1]).read_text().splitlines(); "
         "print(hashlib.md5(data.train_pieces(text, 30)).hexdigest())"
     )

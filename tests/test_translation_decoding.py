@@ -6,13 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import load_script
 
-from attention_dynamics.ragged import Ragged
-
-data = load_script("translation", "data")
-model = load_script("translation", "model")
-decoding = load_script("translation", "decoding")
+from attention_dynamics.analysis.ragged import Ragged
+from attention_dynamics.translation import data, decoding, model
 
 EOS, BOS = data.EOS, data.BOS
 CPU = torch.device("cpu")

@@ -1,23 +1,17 @@
 """translation/model.py and influence.py, against plain loops in double precision."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import load_script
+from conftest import ROOT
 from torch import nn
 
+from attention_dynamics.analysis.ragged import Ragged
 from attention_dynamics.cli import InputError
-from attention_dynamics.products import linear, multiplier, product
-from attention_dynamics.ragged import Ragged
-
-data = load_script("translation", "data")
-model = load_script("translation", "model")
-influence = load_script("translation", "influence")
-embedding_beta = load_script("translation", "embedding_beta")
-eval_dump = load_script("translation", "eval_dump")
+from attention_dynamics.kernels.products import linear, multiplier, product
+from attention_dynamics.translation import data, evaluation, influence, model, word_baseline
 
 VOCAB, H = 23, 5
 # lengths of source and target, <s> and </s> included
@@ -104,17 +98,17 @@ def test_against_one_sentence_at_a_time(case, uniform, n_layers):
         output = translator(*batch)
     assert torch.allclose(output.logits.log_softmax(dim=1), log_probs, atol=1e-10)
     assert torch.allclose(output.alpha, alpha, atol=1e-10)
-    again, found_beta = model.token_evidence(translator, *batch)
+    again, found_beta = evaluation.token_evidence(translator, *batch)
     assert torch.allclose(again.logits, output.logits) and torch.equal(again.alpha, output.alpha)
     assert torch.allclose(found_beta, beta, atol=1e-10)
 
 
 def test_evidence_in_chunks_is_the_same(monkeypatch):
     translator, batch = make(), data.to_tensors(random_pairs("ragged"))
-    whole = model.token_evidence(translator, *batch)[1]
+    whole = evaluation.token_evidence(translator, *batch)[1]
     for size in (1, 7, len(whole)):
-        monkeypatch.setattr(model, "PAIRS_AT_ONCE", size)
-        assert torch.allclose(model.token_evidence(translator, *batch)[1], whole, atol=1e-12)
+        monkeypatch.setattr(evaluation, "PAIRS_AT_ONCE", size)
+        assert torch.allclose(evaluation.token_evidence(translator, *batch)[1], whole, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [1e4, 1e-4])
@@ -124,7 +118,7 @@ def test_evidence_where_exponentials_leave_the_range_of_floats(scale):
     with torch.no_grad():
         translator.output.weight *= scale
         _, _, beta = plain_of_pairs(translator, pairs)
-        output, found = model.token_evidence(translator, *data.to_tensors(pairs))
+        output, found = evaluation.token_evidence(translator, *data.to_tensors(pairs))
     assert bool((output.logits.abs() > 1000).any()) == (scale > 1)
     assert torch.allclose(found, beta, rtol=1e-10, atol=1e-10)
     assert torch.isfinite(found).all()
@@ -148,12 +142,12 @@ def test_alpha_is_a_distribution_over_the_sentence_s_own_tokens(uniform):
 def test_padding_never_changes_a_result():
     """A sentence pair alone, and in a batch with longer and shorter ones."""
     translator, pairs = make(), random_pairs("ragged")
-    together, beta = model.token_evidence(translator, *data.to_tensors(pairs))
+    together, beta = evaluation.token_evidence(translator, *data.to_tensors(pairs))
     delta = influence.gradient_influence(translator, pairs, torch.device("cpu"), 3)
     found = []
     for row in range(len(pairs)):
         alone = pairs.take(np.array([row]))
-        output, evidence = model.token_evidence(translator, *data.to_tensors(alone))
+        output, evidence = evaluation.token_evidence(translator, *data.to_tensors(alone))
         influences = influence.gradient_influence(translator, alone, torch.device("cpu"), 3)
         found.append((output.alpha, output.logits, evidence, torch.from_numpy(influences)))
     alpha, logits, evidence, influences = (torch.cat(x) for x in zip(*found))
@@ -243,8 +237,8 @@ def test_validate_is_the_mean_over_target_tokens(monkeypatch):
     accuracy = 100 * (log_probs.argmax(dim=1) == predicted).double().mean().item()
     translator.train()
     for tokens in (1, 10, 1000):
-        monkeypatch.setattr(model, "EVAL_TOKENS", tokens)
-        found = model.validate(translator, pairs, torch.device("cpu"))
+        monkeypatch.setattr(evaluation, "EVAL_TOKENS", tokens)
+        found = evaluation.validate(translator, pairs, torch.device("cpu"))
         assert found == pytest.approx((loss, accuracy), abs=1e-9)
     assert translator.training
 
@@ -255,13 +249,13 @@ def test_evaluation_columns_are_those_of_the_model(monkeypatch):
     splits = {"val": np.arange(3), "train": np.arange(3, 5)}
     _, alpha, beta = plain_of_pairs(translator, pairs)
     for tokens in (1, 12, 1000):
-        monkeypatch.setattr(eval_dump, "EVAL_TOKENS", tokens)
+        monkeypatch.setattr(evaluation, "EVAL_TOKENS", tokens)
         with torch.no_grad():
-            columns = eval_dump.evaluate_checkpoint(translator, pairs, splits, torch.device("cpu"))
+            columns = evaluation.evaluate_checkpoint(translator, pairs, splits, torch.device("cpu"))
         assert abs(columns["alpha"] - alpha.detach().numpy()).max() < 1e-5
         assert abs(columns["beta"] - beta.detach().numpy()).max() < 1e-4
         for split, rows in splits.items():
-            expected = model.validate(translator, pairs.take(rows), torch.device("cpu"))
+            expected = evaluation.validate(translator, pairs.take(rows), torch.device("cpu"))
             metas = columns["metas"]
             assert metas[f"{split}_acc"] == pytest.approx(expected[1])
             assert np.log(metas[f"{split}_perplexity"]) == pytest.approx(expected[0], abs=1e-5)
@@ -269,7 +263,7 @@ def test_evaluation_columns_are_those_of_the_model(monkeypatch):
 
 def test_word_baseline_against_its_definition():
     torch.manual_seed(0)
-    baseline = embedding_beta.WordBaseline(VOCAB, 7).double()
+    baseline = word_baseline.WordBaseline(VOCAB, 7).double()
     pairs = random_pairs("ragged")
     source, lengths, _, _ = data.to_tensors(pairs)
     e, w = baseline.embedding.weight.detach().numpy(), baseline.output.weight.detach().numpy().T
@@ -287,7 +281,7 @@ def test_word_baseline_against_its_definition():
 def test_losses_of_the_word_baseline(case, published):
     """One token of the padded batch at a time; the published loss counts <s> and padding too."""
     torch.manual_seed(0)
-    baseline = embedding_beta.WordBaseline(VOCAB, 7).double()
+    baseline = word_baseline.WordBaseline(VOCAB, 7).double()
     pairs = random_pairs(case)
     longest = max(SHAPES[case], key=lambda shape: shape[1])[1]
     expected = 0.0
@@ -299,7 +293,7 @@ def test_losses_of_the_word_baseline(case, published):
             counted = [*target.tolist(), *[data.PAD] * (longest - len(target))]
         for token in counted:
             expected -= log_probs[token].item()
-    found = embedding_beta.summed_loss(baseline, pairs, torch.device("cpu"), published)
+    found = word_baseline.summed_loss(baseline, pairs, torch.device("cpu"), published)
     assert found.item() == pytest.approx(expected, rel=1e-12)
 
 
@@ -388,7 +382,7 @@ def test_parameter_counts():
     assert expected == 8_180_544
     translator = model.Translator(v, h, 2, 0.5, False)
     assert sum(p.numel() for p in translator.parameters()) == expected
-    baseline = embedding_beta.WordBaseline(v, h)
+    baseline = word_baseline.WordBaseline(v, h)
     assert sum(p.numel() for p in baseline.parameters()) == v * h + v * h + v == 4_104_000
 
 
@@ -408,7 +402,7 @@ def test_dropout_keeps_the_mean():
 
 
 def test_shipped_configs():
-    folder = Path(data.__file__).parent / "configs"
+    folder = ROOT / "translation" / "configs"
     assert model.load_config(folder / "model.json") == {
         "h_dim": 256,
         "dropout": 0.5,

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from conftest import assert_one_line, call_script, files_in, load_script
 
-from attention_dynamics import bootstrap, cli, word_baseline
+from attention_dynamics import cli
+from attention_dynamics.analysis import bootstrap
+from attention_dynamics.training import word_baseline
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "translation"

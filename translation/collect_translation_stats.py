@@ -5,14 +5,14 @@
 Reads what ``eval_dump.py`` and ``embedding_beta.py`` wrote, prints a table, and writes a pickle:
 ``{(dataset, metric, "val" | "train", performance): summary}`` with ``"top 5% match"``,
 ``"kendall tau"`` or ``"spearman"`` as metric, and the summary of
-``attention_dynamics/dynamics.py``; the performance is ``"val_acc"`` or ``"val_bleu"`` of the split
+``analysis/dynamics.py``; the performance is ``"val_acc"`` or ``"val_bleu"`` of the split
 ``"val"``, ``"train_acc"`` or ``"train_bleu"`` of ``"train"``.
 """
 
-from attention_dynamics import cli, collection
-
-from data import DATASETS, beta_path
-from evidence import evidence_of
+from attention_dynamics import cli
+from attention_dynamics.analysis import collection
+from attention_dynamics.translation.data import DATASETS, beta_path
+from attention_dynamics.translation.evidence import evidence_of
 
 
 def parse_args():

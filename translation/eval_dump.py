@@ -3,33 +3,30 @@
     python eval_dump.py --dataset multi30k --eval_bleu --include_train_subset
 
 Reads the list of checkpoints in ``configs/<dataset>.json`` (or ``<dataset>_log.json``), writes
-``outputs/<dataset>_logs.pkl`` (described in ``attention_dynamics/dump.py``). Its columns have a row
+``outputs/<dataset>_logs.pkl`` (see ``files/dump.py``). Its columns have a row
 for each target token after <s>: a distribution over the source tokens. A listed iteration past the
 end of training is left out. Interrupted, it keeps what it has evaluated; run again, it adds what is
 missing.
 """
 
-import math
-
 import numpy as np
 
-from attention_dynamics import cli, runs
-from attention_dynamics.dump import dump_path, evaluate_missing
-from attention_dynamics.ragged import Ragged, offsets_of
-
-from data import (
+from attention_dynamics import cli
+from attention_dynamics.files.dump import dump_path, evaluate_missing
+from attention_dynamics.training import runs
+from attention_dynamics.translation.data import (
     DATASETS,
-    Dataset,
-    Pairs,
     add_vocab_size,
-    batches_of_like_length,
+    evaluated_pairs,
     load_dataset,
-    to_tensors,
-    training_subset,
 )
-from decoding import bleu
-from influence import gradient_influence
-from model import EVAL_TOKENS, build, load_config, nll, token_evidence, without_first
+from attention_dynamics.translation.decoding import bleu
+from attention_dynamics.translation.evaluation import evaluate_checkpoint
+from attention_dynamics.translation.influence import gradient_influence
+from attention_dynamics.translation.model import (
+    build,
+    load_config,
+)
 
 
 def parse_args():
@@ -52,46 +49,6 @@ def parse_args():
     cli.add_folders(parser, __file__, "data", "models", "outputs", "configs")
     cli.add_device(parser)
     return parser.parse_args()
-
-
-def evaluate_checkpoint(model, pairs: Pairs, splits: dict[str, np.ndarray], device) -> dict:
-    """Columns alpha and beta of one checkpoint: see ``attention_dynamics/dump.py``.
-
-    Parameters
-    ----------
-    splits : the rows of each split, which metas are given of
-    """
-    n_source, n_target = pairs.source.lengths, pairs.target.lengths - 1
-    offsets = offsets_of(n_source * n_target)
-    alpha, beta = (Ragged(np.empty(offsets[-1], np.float32), offsets) for _ in range(2))
-    losses, correct = np.empty(len(pairs)), np.empty(len(pairs))  # sums over a sentence's tokens
-    for rows, batch in batches_of_like_length(pairs, EVAL_TOKENS):
-        source, source_lengths, target, target_lengths = to_tensors(batch, device)
-        output, evidence = token_evidence(model, source, source_lengths, target, target_lengths)
-        places = alpha.places(rows)
-        alpha.values[places] = output.alpha.cpu().numpy()
-        beta.values[places] = evidence.cpu().numpy()
-        predicted = without_first(target, target_lengths)
-        starts = offsets_of(n_target[rows])[:-1]
-        token_losses = nll(output.logits, predicted).double().cpu().numpy()
-        token_correct = (output.logits.argmax(dim=1) == predicted).double().cpu().numpy()
-        losses[rows] = np.add.reduceat(token_losses, starts)
-        correct[rows] = np.add.reduceat(token_correct, starts)
-    metas = {}
-    for split, rows in splits.items():
-        count = n_target[rows].sum()
-        metas[f"{split}_acc"] = float(100 * correct[rows].sum() / count)
-        metas[f"{split}_perplexity"] = math.exp(losses[rows].sum() / count)
-    return {"alpha": alpha.values, "beta": beta.values, "grad": None, "metas": metas}
-
-
-def evaluated_pairs(dataset: Dataset, with_train: bool) -> tuple[Pairs, dict[str, np.ndarray]]:
-    """The pairs to evaluate, and which of their rows belong to which split."""
-    pairs, splits = dataset.val, {"val": np.arange(len(dataset.val))}
-    if with_train:
-        pairs = pairs.concatenate(dataset.train.take(training_subset(dataset)))
-        splits["train"] = np.arange(len(dataset.val), len(pairs))
-    return pairs, splits
 
 
 def main():

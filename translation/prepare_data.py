@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from attention_dynamics import archives, cli, download, storage
+from attention_dynamics import cli
 from attention_dynamics.cli import InputError
-from attention_dynamics.download import PublicFile
-
-from data import CORPORA, DATASETS, pieces_path
+from attention_dynamics.files import archives, download, storage
+from attention_dynamics.files.download import PublicFile
+from attention_dynamics.translation.data import CORPORA, DATASETS, pieces_path
 
 MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw/"
 NEWS = "http://data.statmt.org/news-commentary/v14/training/"

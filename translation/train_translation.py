@@ -14,12 +14,20 @@ from pathlib import Path
 
 import torch
 
-from attention_dynamics import cli, runs, storage
-from attention_dynamics.ragged import training_rows
-
-from data import DATASETS, Dataset, add_vocab_size, load_dataset, to_tensors
-from decoding import bleu
-from model import build, load_config, validate
+from attention_dynamics import cli
+from attention_dynamics.analysis.ragged import training_rows
+from attention_dynamics.files import storage
+from attention_dynamics.training import runs
+from attention_dynamics.translation.data import (
+    DATASETS,
+    Dataset,
+    add_vocab_size,
+    load_dataset,
+    to_tensors,
+)
+from attention_dynamics.translation.decoding import bleu
+from attention_dynamics.translation.evaluation import validate
+from attention_dynamics.translation.model import build, load_config
 
 
 def parse_args():

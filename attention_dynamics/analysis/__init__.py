@@ -1,0 +1,1 @@
+"""From dumps to figures: agreement, its uncertainty, and tables."""

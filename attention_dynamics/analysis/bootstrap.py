@@ -1,0 +1,88 @@
+"""How sure an agreement is: the bootstrap over sentences.
+
+An agreement is a mean over sentences that happened to be in the data. Each resample draws as many
+sentences as there are, with replacement, and computes everything again from them (Efron and
+Tibshirani 1993, chapters 6 and 13: the percentile interval). In translation a sentence has a row
+for each target token; its rows depend on one another, so sentences are drawn, not rows.
+
+What the intervals cover is the choice of sentences, given the trained models. How much training
+again would change is another matter: see ``alpha_corrs_std``. And the largest of several means
+tends to be larger in a resample, so where checkpoints are nearly equal the interval of their
+largest lies a little high.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from attention_dynamics.analysis.agreement import mean_agreement
+
+TAILS = 0.025, 0.975  # what lies between is the interval of 95%
+ENTRIES_AT_ONCE = 1 << 20  # of the matrix of weights
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """``A(u, v)``, and what each sentence brings to it.
+
+    Attributes
+    ----------
+    mean : over all rows, leaving out those where the metric is undefined
+    sums : float64 (sentences,), of a sentence's defined rows
+    counts : float64 (sentences,), how many these are
+    """
+
+    mean: float
+    sums: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, sentence: np.ndarray | None) -> "Agreement":
+        """From the values of a metric (rows,), and the sentence that each row is in.
+
+        ``sentence`` holds the numbers from 0, or is None where each row is a sentence.
+        """
+        defined = ~np.isnan(values)
+        sums, counts = np.where(defined, values, 0.0), defined.astype(np.float64)
+        if sentence is not None:
+            sums, counts = (np.bincount(sentence, weights=part) for part in (sums, counts))
+        return cls(mean_agreement(values), sums, counts)
+
+
+def weights(sentences: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each resample has each sentence: float64 (some resamples, sentences), in parts."""
+    rng = np.random.default_rng(seed)
+    at_once = max(1, ENTRIES_AT_ONCE // sentences)
+    for start in range(0, resamples, at_once):
+        shape = (min(at_once, resamples - start), sentences)
+        drawn = rng.integers(sentences, size=shape) + sentences * np.arange(shape[0])[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=shape[0] * sentences)
+        yield counts.reshape(shape).astype(np.float64)
+
+
+def resampled_means(agreements: list[Agreement], resamples: int, seed: int) -> np.ndarray:
+    """The agreements in each resample: float64 (resamples, agreements).
+
+    All agreements see the same resamples. NaN where a resample has no row that is defined.
+    """
+    sums = np.stack([agreement.sums for agreement in agreements], axis=1)
+    counts = np.stack([agreement.counts for agreement in agreements], axis=1)
+    if (counts == counts[:, :1]).all():  # as they are, unless a metric is undefined somewhere
+        counts = counts[:, :1]
+    with np.errstate(invalid="ignore"):
+        return np.concatenate(
+            [(w @ sums) / (w @ counts) for w in weights(len(sums), resamples, seed)]
+        )
+
+
+def interval(values: np.ndarray) -> tuple[float, float] | None:
+    """The percentile interval of a figure's values (resamples,), leaving out NaN.
+
+    Its ends are values that occurred. None where there are no values.
+    """
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return None
+    low, high = np.quantile(defined, TAILS, method="inverted_cdf")
+    return float(low), float(high)

@@ -1,0 +1,221 @@
+"""The collected results as a table: to read, for a paper, or for a program."""
+
+import csv
+import io
+from typing import Any
+
+from attention_dynamics.analysis.dynamics import NOTATION
+
+Results = dict[tuple, dict[str, Any]]
+
+LATEX_NOTATION = {
+    "agr_unif": r"\alpha, \beta^{uf}",
+    "agr_px": r"\beta^{uf}, \beta^{px}",
+    "agr_logistic": r"\beta^{uf}, \beta^{lr}",
+    "agr_grad": r"\Delta, \beta^{uf}",
+    "agr_normal": r"\alpha, \beta",
+    "baseline": r"\hat{\mathcal{A}}",
+    "xi_unif": r"\alpha, \beta^{uf}",
+    "xi_px": r"\beta^{uf}, \beta^{px}",
+    "xi_logistic": r"\beta^{uf}, \beta^{lr}",
+    "xi_grad": r"\Delta, \beta^{uf}",
+    "xi_normal": r"\alpha, \beta",
+    "best_perf": r"\xi^*",
+}
+NAMES = ["dataset", "metric", "performance"]
+
+
+def text_table(results: Results) -> str:
+    """To read in a terminal. Two heads, ``A`` and ``ξ``, stand above what they apply to."""
+    keys = figures_in(results)
+    pairs = [NOTATION[key][2:-1] if "(" in NOTATION[key] else NOTATION[key] for key in keys]
+    rows = [[*NAMES, *pairs]]
+    for name, summary in results.items():
+        rows += cells(name, summary, keys)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        padded = [
+            cell.ljust(width) if i < len(NAMES) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths))
+        ]
+        lines.append("  ".join(padded).rstrip())
+    ends = [sum(widths[: i + 1]) + 2 * i for i in range(len(widths))]  # of each column
+    left = ends[len(NAMES) - 1] + 2
+    middle = ends[len(NAMES) + keys.index("baseline")] + 2
+    heads = " " * left + "A".center(middle - 2 - left, "-")
+    heads += "  " + "ξ".center(ends[-1] - middle, "-")
+    return "\n".join([heads, lines[0], "-" * len(lines[0]), *lines[1:], *notes(results)])
+
+
+def markdown_table(results: Results) -> str:
+    """A table of GitHub's Markdown."""
+    keys = figures_in(results)
+    rows = [[*NAMES, *(NOTATION[key] for key in keys)], ["---"] * len(NAMES) + ["---:"] * len(keys)]
+    for name, summary in results.items():
+        rows += cells(name, summary, keys)
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([*lines, *(f"\n{note}" for note in notes(results))])
+
+
+def latex_table(results: Results) -> str:
+    """A ``tabular`` for a document that uses the package booktabs."""
+    keys = figures_in(results)
+    n_agreements = keys.index("baseline") + 1
+    first, last = len(NAMES) + 1, len(NAMES) + len(keys)
+    middle = len(NAMES) + n_agreements
+    lines = [
+        r"% \usepackage{booktabs}",
+        *(f"% {note}" for note in notes(results)),
+        r"{\footnotesize\setlength{\tabcolsep}{3pt}",  # thirteen columns on a page
+        r"\begin{tabular}{" + "l" * len(NAMES) + "r" * len(keys) + "}",
+        r"\toprule",
+        " & " * len(NAMES)
+        + rf"\multicolumn{{{n_agreements}}}{{c}}{{$\mathcal{{A}}$}}"
+        + rf" & \multicolumn{{{len(keys) - n_agreements}}}{{c}}{{$\xi$}} \\",
+        rf"\cmidrule(lr){{{first}-{middle}}} \cmidrule(lr){{{middle + 1}-{last}}}",
+        " & ".join([*NAMES, *(f"${LATEX_NOTATION[key]}$" for key in keys)]) + r" \\",
+    ]
+    for name, summary in results.items():
+        lines.append(r"\midrule")
+        for number, row in enumerate(cells(name, summary, keys)):
+            escaped = [_in_latex(cell) for cell in row]
+            if number:  # what belongs to the row above is smaller
+                escaped = [rf"{{\scriptsize {cell}}}" if cell else "" for cell in escaped]
+            lines.append(" & ".join(escaped) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}"])
+
+
+def _in_latex(cell: str) -> str:
+    for special in "%_&#$":
+        cell = cell.replace(special, "\\" + special)
+    if cell.startswith(("<", ">")):
+        return f"${cell[0]}${cell[1:]}"
+    if cell.startswith("-"):
+        return "--" if cell == "-" else f"${cell}$"  # a minus, no hyphen
+    return cell
+
+
+def csv_table(results: Results) -> str:
+    """For a program: a line for each key of the results, with all digits.
+
+    The columns of an interval are ``<key>_low`` and ``<key>_high``, that of the share of
+    resamples in which ξ is not reached ``<key>_never``. A field is empty where a figure could
+    not be computed; a ``xi_``, or an end of its interval, also where it is never reached.
+    """
+    keys = figures_in(results)
+    header = ["dataset", "metric", "split", "performance", *keys]
+    with_interval = [key for key in keys if key != "best_perf"]
+    header += [f"{key}_{end}" for key in with_interval for end in ("low", "high")]
+    header += [f"{key}_never" for key in with_interval if key.startswith("xi_")]
+    header += ["resamples"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
+    writer.writeheader()
+    for (dataset, metric, split, performance), summary in results.items():
+        row = {"dataset": dataset, "metric": metric, "split": split, "performance": performance}
+        row |= {key: summary[key] for key in keys if key in summary}
+        for key, ends in summary["intervals"].items():
+            if ends is not None:
+                row[f"{key}_low"], row[f"{key}_high"] = ends
+        row |= {f"{key}_never": share for key, share in summary["xi_never"].items()}
+        writer.writerow(row | {"resamples": summary["resamples"]})
+    return text.getvalue().rstrip("\n")
+
+
+def are_results(value: Any) -> bool:
+    """Whether ``value`` is what collect_*_stats.py of this version writes."""
+    needed = {*NOTATION, "alpha_corrs", "alpha_perfs", "alpha_corrs_std", "iterations"}
+    needed |= {"intervals", "xi_never", "resamples"}
+    needed -= {"agr_logistic", "xi_logistic"}  # where there is such a baseline
+    return isinstance(value, dict) and all(
+        isinstance(key, tuple)
+        and len(key) == 4
+        and isinstance(summary, dict)
+        and needed <= summary.keys()
+        for key, summary in value.items()
+    )
+
+
+FORMATS = {
+    "text": text_table,
+    "markdown": markdown_table,
+    "latex": latex_table,
+    "csv": csv_table,
+}
+
+
+def figures_in(results: Results) -> list[str]:
+    """The keys of the figures that any of the results has, in the order of the columns."""
+    return [key for key in NOTATION if any(key in summary for summary in results.values())]
+
+
+def decimals(key: str, best_perf: float) -> int:
+    """To show a figure with: fewer where it is a performance in percent."""
+    percent = best_perf > 1 and (key.startswith("xi_") or key == "best_perf")
+    return 1 if percent else 3
+
+
+def cells(name: tuple, summary: dict[str, Any], keys: list[str]) -> list[list[str]]:
+    """The rows of one summary: its figures, the ends of their intervals, and how often ξ is not
+    reached, if it ever is not.
+    """
+    dataset, metric, _, performance = name
+
+    def number(key: str, value: float) -> str:
+        digits = decimals(key, summary["best_perf"])
+        return f"{round(value, digits) + 0:.{digits}f}"  # + 0: no "-0.000"
+
+    def figure(key: str) -> str:
+        value = summary.get(key)
+        if value is not None:
+            return number(key, value)
+        never = key.startswith("xi_") and summary.get(key.replace("xi_", "agr_")) is not None
+        return "never" if never else "-"
+
+    rows = [[dataset, metric, performance, *map(figure, keys)]]
+    intervals, xi_never = summary["intervals"], summary["xi_never"]
+    for end, label in enumerate(["95% low", "95% high"] if intervals else []):
+        row = ["", "", label]
+        for key in keys:
+            ends = intervals.get(key)
+            if ends is None:
+                row.append("")
+            else:
+                row.append("never" if ends[end] is None else number(key, ends[end]))
+        rows.append(row)
+    if any(xi_never.values()):
+        shares = [xi_never.get(key) for key in keys]
+        rows.append(["", "", "never", *("" if s is None else _percent(s) for s in shares)])
+    return rows
+
+
+def _percent(share: float) -> str:
+    """In whole percent, but 0% and 100% are exactly that."""
+    if 0 < share < 0.01:
+        return "<1%"
+    if 0.99 < share < 1:
+        return ">99%"
+    return f"{share:.0%}"
+
+
+def notes(results: Results) -> list[str]:
+    """What to know to read the intervals."""
+    found = []
+    resamples = {summary["resamples"] for summary in results.values()} - {0}
+    if resamples:
+        found.append(
+            f"95%: bootstrap over sentences, {max(resamples):,} resamples; "
+            "never: the share of them in which ξ is not reached. ξ* has no interval."
+        )
+    single = [
+        name[0]
+        for name, summary in results.items()
+        if any(spread is None for spread in summary["alpha_corrs_std"].values())
+    ]
+    if single:
+        found.append(
+            f"{', '.join(dict.fromkeys(single))}: one comparison run, so the spread over runs "
+            "(alpha_corrs_std) is unknown."
+        )
+    return found

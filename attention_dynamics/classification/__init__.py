@@ -1,0 +1,1 @@
+"""The classification task: data, model, evaluation."""

@@ -1,0 +1,1 @@
+"""The copying task: data, models, training many of them."""

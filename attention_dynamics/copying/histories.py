@@ -1,0 +1,109 @@
+"""Learning curves of copiers: what seq2seq.py and multihead.py write, and who reads it."""
+
+from pathlib import Path
+from typing import Any
+
+from attention_dynamics.cli import InputError
+from attention_dynamics.files import storage
+
+LEARNED = 0.95  # token accuracy over which a model has learned to copy
+
+History = dict[str, list]  # lists of equal length under these names
+COLUMNS = (
+    "step",  # updates made
+    "loss",  # mean training loss since the evaluation before, nan where there was no update
+    "token_accuracy",
+    "attention_accuracy",
+    "attention_accuracy_before",
+    "attention_accuracy_after",
+    "attention_accuracy_heads",  # attention_accuracy of each head, a list
+)
+
+
+def learned_at(history: History, threshold: float = LEARNED) -> int | None:
+    """The first evaluated step with a token accuracy over ``threshold``; None if there is none."""
+    for step, accuracy in zip(history["step"], history["token_accuracy"]):
+        if accuracy > threshold:
+            return step
+    return None
+
+
+def is_history(value: Any) -> bool:
+    """Whether ``value`` is a history with at least one evaluation."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == set(COLUMNS)
+        and all(isinstance(column, list) and column for column in value.values())
+        and len({len(column) for column in value.values()}) == 1
+        and all(is_entry(name, entry) for name, column in value.items() for entry in column)
+    )
+
+
+def is_entry(column: str, value: Any) -> bool:
+    """Whether a history can hold ``value`` for one evaluation in this column."""
+    if column == "attention_accuracy_heads":
+        return isinstance(value, list) and bool(value) and all(is_entry("", v) for v in value)
+    return type(value) in (int, float)
+
+
+def are_curves(histories) -> bool:
+    """Whether these are histories, at least one, all evaluated at the same steps."""
+    histories = list(histories)
+    return (
+        bool(histories)
+        and all(map(is_history, histories))
+        and all(history["step"] == histories[0]["step"] for history in histories)
+    )
+
+
+def load_experiment(path: Path, do: str = "seq2seq.py writes them") -> dict[str, Any]:
+    """What seq2seq.py wrote: ``settings``, and ``histories`` by seed.
+
+    Raises
+    ------
+    InputError
+        where the file is missing or holds something else; it ends with ``do``.
+    """
+    results = storage.load_pickle(path, do)
+    if (
+        not isinstance(results, dict)
+        or not isinstance(results.get("settings"), dict)
+        or not isinstance(results.get("histories"), dict)
+        or not are_curves(results["histories"].values())
+    ):
+        raise InputError(f"{path} does not hold learning curves: {do}")
+    return results
+
+
+def load_combinations(path: Path) -> tuple[dict[tuple[int, ...], History], ...]:
+    """What multihead.py wrote: the curves of bad, good and random combinations of heads.
+
+    A kind is empty where too few heads were found to combine.
+
+    Raises
+    ------
+    InputError
+        where the file is missing or holds something else.
+    """
+    do = "multihead.py writes them"
+    curves = storage.load_pickle(path, do)
+    if (
+        not isinstance(curves, tuple)
+        or len(curves) != 3
+        or not all(isinstance(kind, dict) for kind in curves)
+        or not all(isinstance(heads, tuple) for kind in curves for heads in kind)
+        or not any(curves)
+        or not all(are_curves(kind.values()) for kind in curves if kind)
+    ):
+        raise InputError(f"{path} does not hold learning curves: {do}")
+    return curves
+
+
+def kinds_of_combinations(curves: tuple[dict[tuple[int, ...], History], ...]) -> list[str]:
+    """What to call the bad, the good and the random combinations."""
+    n_heads = len(next(heads for kind in curves for heads in kind))
+    return [
+        f"{n_heads} bad heads",
+        f"1 good, {n_heads - 1} bad heads",
+        f"{n_heads} random heads",
+    ]

@@ -1,0 +1,1 @@
+"""Fast computations, each beside its plain reference."""

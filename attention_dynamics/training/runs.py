@@ -1,0 +1,420 @@
+"""Names: a run's folder, its checkpoints, what an evaluation reads; and going on with a run."""
+
+import math
+import platform
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attention_dynamics.cli import InputError
+from attention_dynamics.files import storage
+
+# Keys of the published model configs, and what they are called here.
+PUBLISHED_KEYS = {"hidden_dim": "h_dim", "batch_size": "b_size", "num_layers": "n_layers"}
+
+
+def load_model_config(path: Path, fields: dict[str, type]) -> dict[str, Any]:
+    """Read ``configs/model.json``, its keys as they are called here or as published.
+
+    Parameters
+    ----------
+    fields : the names it must have, and the type of each (numbers are positive; a float below 1)
+
+    Raises
+    ------
+    InputError
+        that names every missing, unknown or wrong key, and one that is there in both spellings.
+    """
+    found = storage.load_json(path, f"it holds {', '.join(fields)}")
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is not an object with {', '.join(fields)}")
+    config, problems = {}, []
+    for key, value in found.items():
+        field = PUBLISHED_KEYS.get(key, key)
+        if field not in fields:
+            problems.append(f'"{key}" is unknown')
+        elif key != field and field in found:
+            problems.append(f'"{key}" and "{field}" are the same: keep one')
+        elif fields[field] is int and (type(value) is not int or value < 1):
+            problems.append(f'"{key}" is {value!r}, not a positive whole number')
+        elif fields[field] is float and (type(value) not in (int, float) or not 0 <= value < 1):
+            problems.append(f'"{key}" is {value!r}, not a number from 0 to below 1')
+        config[field] = value
+    problems += [f'"{field}" is missing' for field in fields if field not in config]
+    if problems:
+        raise InputError(f"{path}: {'; '.join(problems)}")
+    return config
+
+
+def run_folder(models_dir: Path, dataset: str, config: dict, seed: int, uniform: bool) -> Path:
+    """``models/<dataset>/h_dim=256,b_size=32,seed=20,normal`` (with ``dropout=`` where it has)."""
+    parts = [f"h_dim={config['h_dim']}"]
+    if "dropout" in config:
+        parts.append(f"dropout={config['dropout']:f}")
+    parts += [f"b_size={config['b_size']}", f"seed={seed}", "uniform" if uniform else "normal"]
+    return models_dir / dataset / ",".join(parts)
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    return folder / f"model{step}"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One entry of ``configs/<dataset>.json``: a checkpoint to evaluate, and what it is called."""
+
+    name: str
+    iteration: int
+    seed: int
+    uniform: bool
+    calculate_grad: bool
+
+
+def evaluated_path(configs_dir: Path, dataset: str) -> Path:
+    """The list of checkpoints to evaluate: ``<dataset>.json``, else ``<dataset>_log.json``.
+
+    Raises
+    ------
+    InputError
+        where neither is there.
+    """
+    paths = [configs_dir / f"{dataset}{ending}.json" for ending in ("", "_log")]
+    for path in paths:
+        if path.exists():
+            return path
+    raise InputError(
+        f"neither {paths[0]} nor {paths[1]} exists: one of them has to list the checkpoints"
+    )
+
+
+def load_evaluated(path: Path, grad_by_default: bool) -> list[Evaluated]:
+    """Read the list of checkpoints that an evaluation reads.
+
+    Parameters
+    ----------
+    grad_by_default : ``calculate_grad`` may be absent, and is then true
+
+    Raises
+    ------
+    InputError
+        that names the first entry with a missing, unknown or wrong key.
+    """
+    entries = storage.load_json(path, "it lists the checkpoints to evaluate")
+    if not isinstance(entries, list) or not entries:
+        raise InputError(f"{path} is not a list of checkpoints")
+    types = {"name": str, "iteration": int, "seed": int, "uniform": bool, "calculate_grad": bool}
+    evaluated = []
+    for number, entry in enumerate(entries, start=1):
+        if not isinstance(entry, dict):
+            raise InputError(f"{path}, entry {number}: {entry!r} is not an object")
+        if grad_by_default:
+            entry = {"calculate_grad": True} | entry
+        for key in [*types, *entry]:
+            if key not in entry:
+                raise InputError(f'{path}, entry {number}: "{key}" is missing')
+            if key not in types:
+                raise InputError(f'{path}, entry {number}: "{key}" is unknown')
+            wrong = type(entry[key]) is not types[key]
+            wrong = wrong or (key == "iteration" and entry[key] < 0)
+            # a part of a file's name
+            if wrong or (key == "name" and not re.fullmatch(r"[\w.+-]+", entry[key])):
+                raise InputError(f'{path}, entry {number}: "{key}" is {entry[key]!r}')
+        evaluated.append(Evaluated(**entry))
+    seen = set()
+    for entry in evaluated:
+        if (entry.name.lower(), entry.iteration) in seen:
+            raise InputError(f"{path}: {entry.name} at {entry.iteration} is there twice")
+        seen.add((entry.name.lower(), entry.iteration))
+    return evaluated
+
+
+def require_checkpoints(paths: Iterable[Path], make: str) -> None:
+    """Raise an InputError that names all the checkpoints that do not exist, a folder at a time."""
+    missing: dict[Path, list[str]] = {}
+    for path in paths:
+        if not path.is_file():
+            missing.setdefault(path.parent, []).append(path.name)
+    if missing:
+        listed = "; ".join(f"{folder}: {' '.join(names)}" for folder, names in missing.items())
+        count = sum(map(len, missing.values()))
+        raise InputError(f"{count} checkpoints are missing ({make}): {listed}")
+
+
+def evaluated_checkpoints(
+    evaluated: list[Evaluated],
+    models_dir: Path,
+    dataset: str,
+    config: dict,
+    make: str,
+    end_is_last: bool = False,
+) -> tuple[list[Evaluated], list[Path]]:
+    """The checkpoints that can be evaluated, and the file of each.
+
+    A checkpoint past the end of its run (as ``run.json`` records it) is left out, and a line names
+    it.
+
+    Parameters
+    ----------
+    make : what to do about a missing checkpoint, for the message
+    end_is_last : as in :func:`saved_steps`
+
+    Raises
+    ------
+    InputError
+        where another checkpoint is missing, all lie past the end, or the runs end at different
+        steps.
+    """
+    kept, paths = [], []
+    left_out: dict[tuple[str, int], list[int]] = {}
+    for entry in evaluated:
+        folder = run_folder(models_dir, dataset, config, entry.seed, entry.uniform)
+        path = checkpoint_path(folder, entry.iteration)
+        steps = None if path.is_file() else planned_steps(folder)
+        end = math.inf if steps is None else steps - 1 if end_is_last else steps
+        if entry.iteration > end:
+            left_out.setdefault((entry.name, end), []).append(entry.iteration)
+        else:
+            kept.append(entry)
+            paths.append(path)
+    require_checkpoints(paths, make)
+    late = [
+        f"{name} {' '.join(map(str, iterations))} (ends at {end:,})"
+        for (name, end), iterations in left_out.items()
+    ]
+    if not kept:
+        raise InputError(f"all checkpoints lie past the end of training: {'; '.join(late)}")
+    cut = {iteration for iterations in left_out.values() for iteration in iterations}
+    if any(entry.iteration in cut for entry in kept):
+        raise InputError(
+            "the runs end at different steps, so they cannot be compared; train them equally long: "
+            f"past the end are {'; '.join(late)}"
+        )
+    for line in late:
+        print(f"left out, past the end of training: {line}")
+    return kept, paths
+
+
+def planned_steps(folder: Path) -> int | None:
+    """How many updates the run in ``folder`` is to make; None where it has no record of it."""
+    path = folder / "run.json"
+    again = "repeat the training command, which writes it anew"
+    record = storage.load_json(path, again) if path.exists() else {}
+    if not isinstance(record, dict) or type(record.get("steps", 0)) is not int:
+        raise InputError(f"{path} is damaged: {again}")
+    return record.get("steps")
+
+
+def load_weights(model, path: Path, make: str) -> None:
+    """Load a checkpoint's ``state_dict`` into ``model``.
+
+    Raises
+    ------
+    InputError
+        where the file is missing or damaged, or its tensors are not the model's in name and size.
+    """
+    weights = storage.load_torch(path, make)
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"{path} is a checkpoint of other settings or data: {reason}") from None
+
+
+def saved_steps(
+    steps: int, save_every: int, custom_saves: Iterable[int], end_is_last: bool = False
+) -> list[int]:
+    """Steps before which a run of ``steps`` updates is saved as ``model<step>``.
+
+    Parameters
+    ----------
+    custom_saves : those past the end are ignored, which a line says
+    end_is_last : the number of the last step, ``steps - 1``, stands for the end of the run, where
+        it is always saved; otherwise the end is ``steps``, and saved like any other step
+    """
+    end = steps - 1 if end_is_last else steps
+    late = [step for step in custom_saves if step > end]
+    if late:
+        print(f"--custom_saves {','.join(map(str, late))}: ignored, past the last step, {end}")
+    saves = {*range(0, end + 1, save_every), *custom_saves} - set(late)
+    return sorted(saves - ({end} if end_is_last else set()))
+
+
+def made_with(device) -> dict[str, Any]:
+    """The versions, the device and the number of threads that a result comes from."""
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),  # a plain string: resume.pt holds no others
+        "device": name,
+        "threads": torch.get_num_threads(),
+    }
+
+
+STATE_TYPES = {
+    "settings": dict,
+    "step": int,
+    "name": int | None,
+    "best": bool,
+    "saved": list,
+    "history": list,
+    "weights": dict,
+    "optimizer": dict,
+    "rng": object,
+    "threads": int,
+}
+
+
+class Progress:
+    """How far a training run has come, and how it goes on: ``resume.pt`` in its folder.
+
+    At each save ``resume.pt`` is written first, then ``history.csv``, ``run.json`` and the
+    checkpoint. A run killed between them writes the same again when it resumes. ``run.json``
+    records the settings, the planned steps, device, versions and time; it is the only file that
+    differs between identical runs.
+
+    Attributes
+    ----------
+    step : updates made so far
+    saved : steps before which a checkpoint was saved
+    history : one dict a save, the rows of ``history.csv``
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any], steps: int, saves: list[int]):
+        """Find out where to go on with a run of ``steps`` updates, saved before ``saves``.
+
+        Raises
+        ------
+        InputError
+            where the folder holds a run of other settings, or checkpoints of unknown origin.
+        """
+        self.folder, self.settings, self.path = folder, settings, folder / "resume.pt"
+        self.steps = steps
+        self.state = {"step": 0, "saved": [], "history": []}
+        self.started = time.monotonic()
+        if not self.path.exists():
+            if folder.exists() and any(folder.glob("model*")):
+                raise InputError(
+                    f"{folder} holds checkpoints but no resume.pt, so they were not trained here: "
+                    "delete the folder or choose another --models_dir"
+                )
+            return
+        again = f"delete {folder} to train again"
+        state = storage.load_torch(self.path, again)
+        if not isinstance(state, dict) or not all(
+            isinstance(state.get(key), kind) for key, kind in STATE_TYPES.items()
+        ):
+            raise InputError(f"{self.path} is damaged: {again}")
+        for key in {**settings, **state["settings"]}:
+            old, new = state["settings"].get(key), settings.get(key)
+            if old != new:
+                raise InputError(
+                    f"{folder} holds a run with other settings ({key}: {old}, now {new}): "
+                    "delete it or choose another --models_dir"
+                )
+        unsaved = [
+            step
+            for step in saves
+            if step < state["step"]
+            and not (step in state["saved"] and checkpoint_path(folder, step).exists())
+        ]
+        if state["step"] > steps:
+            print(f"{folder} holds {state['step']} steps, more than {steps}: from step 0 again")
+        elif unsaved:
+            print(f"{checkpoint_path(folder, unsaved[0])} is not there: from step 0 again")
+        else:
+            self.state = state
+            self._write_results()
+
+    @property
+    def step(self) -> int:
+        return self.state["step"]
+
+    @property
+    def saved(self) -> list[int]:
+        return self.state["saved"]
+
+    @property
+    def history(self) -> list[dict]:
+        return self.state["history"]
+
+    def restore(self, model, optimizer) -> None:
+        """Give model, optimizer and random generators the state of the last save, if any."""
+        import torch
+
+        if "weights" not in self.state:
+            return
+        # sums are rounded differently with another number of threads
+        torch.set_num_threads(self.state["threads"])
+        model.load_state_dict(self.state["weights"])
+        optimizer.load_state_dict(self.state["optimizer"])
+        torch.set_rng_state(self.state["rng"])
+        if "cuda_rng" in self.state and torch.cuda.is_available():
+            torch.cuda.set_rng_state(self.state["cuda_rng"])
+        print(f"going on from step {self.step}")
+
+    def save(
+        self,
+        step: int,
+        name: int | None,
+        model,
+        optimizer,
+        row: dict[str, float | None],
+        best: bool = False,
+    ) -> None:
+        """Save the run after ``step`` updates, its weights as checkpoint ``model<name>``.
+
+        Parameters
+        ----------
+        name : ``step``, or for the checkpoint at the end the number of steps less one; None for
+            no checkpoint
+        row : what ``history.csv`` says of this save, the same keys each time; None leaves a cell
+            empty
+        best : keep the weights as ``model`` too
+        """
+        import torch
+
+        seconds = self.state.get("seconds", 0.0) + time.monotonic() - self.started
+        self.started = time.monotonic()
+        history = self.history
+        if not history or history[-1]["step"] < step:  # else a run that ended here goes on
+            history = [*history, {"step": step} | row]
+        self.state = {
+            "settings": self.settings,
+            "step": step,
+            "name": name,
+            "best": best,
+            "saved": sorted({*self.saved, step} if name == step else self.saved),
+            "history": history,
+            "weights": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "rng": torch.get_rng_state(),
+            "threads": torch.get_num_threads(),
+            "seconds": seconds,
+            "made_with": made_with(next(model.parameters()).device),
+        }
+        if torch.cuda.is_available():
+            self.state["cuda_rng"] = torch.cuda.get_rng_state()
+        storage.save_torch(self.state, self.path)
+        self._write_results()
+
+    def _write_results(self) -> None:
+        """Write what follows from ``resume.pt``."""
+        lines = [",".join(self.history[0])]
+        lines += [
+            ",".join("" if value is None else f"{value:.6g}" for value in row.values())
+            for row in self.history
+        ]
+        storage.save_text("\n".join(lines) + "\n", self.folder / "history.csv")
+        if "seconds" in self.state:  # else a run that an older version began
+            record = {key: self.state[key] for key in ("settings", "step", "seconds", "made_with")}
+            storage.save_json(record | {"steps": self.steps}, self.folder / "run.json")
+        weights = {name: tensor.cpu() for name, tensor in self.state["weights"].items()}
+        if self.state["name"] is not None:
+            storage.save_torch(weights, checkpoint_path(self.folder, self.state["name"]))
+        if self.state["best"]:
+            storage.save_torch(weights, self.folder / "model")

@@ -1,0 +1,274 @@
+"""Processed data: reading it, cutting it into pieces of words, and making batches of it."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import sentencepiece
+import torch
+
+from attention_dynamics import cli
+from attention_dynamics.analysis.ragged import Ragged, batches_by_length
+from attention_dynamics.cli import InputError
+from attention_dynamics.files import storage
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Where a dataset's sentences lie: ``<folder>/<split>.<language>`` in the data folder.
+
+    A file has a sentence a line; with ``json`` it is a list of sentences instead. ``pieces`` is
+    the type of SentencePiece model: ``unigram``, or ``word``, which splits at spaces alone.
+    """
+
+    folder: str
+    source: str
+    target: str
+    validation: str = "val"
+    json: bool = False
+    vocab_size: int = 8000
+    pieces: str = "unigram"
+
+
+CORPORA = {
+    "multi30k": Corpus("multi30k", "de", "en"),
+    "iwslt14": Corpus("iwslt14", "de", "en", validation="valid"),
+    "news_commentary_v14_en_nl": Corpus("news-commentary-v14-en-nl", "src", "trg", json=True),
+    "news_commentary_v14_en_pt": Corpus("news-commentary-v14-en-pt", "src", "trg", json=True),
+    "news_commentary_v14_it_pt": Corpus("news-commentary-v14-it-pt", "src", "trg", json=True),
+    "toy": Corpus("toy", "src", "trg", vocab_size=76, pieces="word"),
+}
+DATASETS = list(CORPORA)
+
+PAD, BOS, EOS, UNK = range(4)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Encoded sentence pairs.
+
+    ``source`` and ``target`` hold tokens (int64), each sentence with <s> and </s>; ``references``
+    are the target sentences as text. The attention ranges over all source tokens, <s> and </s>
+    among them; what is predicted are the target tokens after <s>.
+    """
+
+    source: Ragged
+    target: Ragged
+    references: list[str]
+
+    def __len__(self) -> int:
+        return len(self.references)
+
+    def take(self, rows: np.ndarray) -> "Pairs":
+        references = [self.references[row] for row in rows]
+        return Pairs(self.source.take(rows), self.target.take(rows), references)
+
+    def concatenate(self, other: "Pairs") -> "Pairs":
+        return Pairs(
+            self.source.concatenate(other.source),
+            self.target.concatenate(other.target),
+            self.references + other.references,
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset as the models see it; ``digest`` tells whether its files have changed."""
+
+    name: str
+    pieces: sentencepiece.SentencePieceProcessor
+    train: Pairs
+    val: Pairs
+    digest: str
+
+    @property
+    def vocab(self) -> list[str]:
+        return [self.pieces.id_to_piece(token) for token in range(self.pieces.vocab_size())]
+
+
+def add_vocab_size(parser: cli.Parser) -> None:
+    parser.add_argument(
+        "--vocab_size",
+        type=cli.positive_int,
+        help="pieces in the SentencePiece vocabulary; by itself "
+        f"{CORPORA['multi30k'].vocab_size:,}, of the toy data {CORPORA['toy'].vocab_size}",
+    )
+
+
+def load_dataset(data_dir: Path, name: str, vocab_size: int | None = None) -> Dataset:
+    """Read a dataset and encode it with its SentencePiece model, trained where there is none.
+
+    Parameters
+    ----------
+    vocab_size : number of pieces; None for the dataset's own (8,000; fewer in the toy data)
+
+    Raises
+    ------
+    InputError
+        where a file is missing, damaged, or holds what cannot be used.
+    """
+    corpus = CORPORA[name]
+    folder = data_dir / corpus.folder
+    make = f'run "python prepare_data.py --dataset {name}"'
+    paths = {
+        split: [folder / f"{split}.{language}" for language in (corpus.source, corpus.target)]
+        for split in ("train", corpus.validation)
+    }
+    texts = {}
+    for split, (source_path, target_path) in paths.items():
+        source = read_sentences(source_path, corpus.json, make)
+        target = read_sentences(target_path, corpus.json, make)
+        if len(source) != len(target):
+            raise InputError(
+                f"{source_path} has {len(source):,} sentences, {target_path} {len(target):,}: "
+                f"they do not belong together: {make}"
+            )
+        texts[split] = (source, target)
+
+    model_path = pieces_path(folder)
+    vocab_size = vocab_size or corpus.vocab_size
+    with storage.lock(folder):  # runs may start side by side
+        if not model_path.exists():
+            print(f"{model_path}: training {vocab_size:,} pieces")
+            raw = [folder / f"train.{language}_raw" for language in (corpus.source, corpus.target)]
+            sides = texts["train"]
+            if all(path.exists() for path in raw):  # as published, of News Commentary
+                sides = [storage.load_text(path, make).split("\n") for path in raw]
+            model = train_pieces([*sides[0], *sides[1]], vocab_size, corpus.pieces)
+            storage.save_bytes(model, model_path)
+    pieces = read_pieces(model_path, vocab_size)
+
+    def encode(split: str) -> Pairs:
+        source, target = (
+            Ragged.from_rows(pieces.encode(side, add_bos=True, add_eos=True), dtype=np.int64)
+            for side in texts[split]
+        )
+        return Pairs(source, target, texts[split][1])
+
+    return Dataset(
+        name=name,
+        pieces=pieces,
+        train=encode("train"),
+        val=encode(corpus.validation),
+        digest=storage.digest(*paths["train"], *paths[corpus.validation], model_path),
+    )
+
+
+def read_sentences(path: Path, as_json: bool, make: str) -> list[str]:
+    """The sentences of a file. Empty ones are kept, and counted in a line."""
+    if as_json:
+        sentences = storage.load_json(path, make)
+        if not isinstance(sentences, list) or not all(isinstance(s, str) for s in sentences):
+            raise InputError(f"{path} is not a list of sentences: {make}")
+    else:
+        sentences = storage.load_text(path, make).split("\n")
+        if sentences[-1] == "":
+            sentences.pop()
+    if not sentences:
+        raise InputError(f"{path} has no sentences: {make}")
+    sentences = [sentence.strip() for sentence in sentences]
+    if empty := sentences.count(""):
+        what = ("sentence" if as_json else "line") + (" is" if empty == 1 else "s are")
+        print(f"{path}: {empty:,} empty {what} kept as <s> </s>")
+    return sentences
+
+
+def pieces_path(folder: Path) -> Path:
+    """The SentencePiece model of a dataset's folder, which is named after it."""
+    return folder / f"{folder.name}.model"
+
+
+def train_pieces(sentences: list[str], vocab_size: int, model_type: str = "unigram") -> bytes:
+    """Train one SentencePiece model for both languages; the same text gives the same model.
+
+    Raises
+    ------
+    InputError
+        where the text cannot give so many pieces, or so few.
+    """
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences),
+            model_writer=model,
+            vocab_size=vocab_size,
+            model_type=model_type,
+            pad_id=PAD,
+            bos_id=BOS,
+            eos_id=EOS,
+            unk_id=UNK,
+            num_threads=1,  # with more, the model depends on their number
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        reason = str(error).split("] ")[-1].strip()
+        raise InputError(f"no vocabulary of {vocab_size} pieces (--vocab_size): {reason}") from None
+    return model.getvalue()
+
+
+def load_pieces(model: bytes) -> sentencepiece.SentencePieceProcessor:
+    pieces = sentencepiece.SentencePieceProcessor()
+    pieces.load_from_serialized_proto(model)
+    return pieces
+
+
+def read_pieces(path: Path, vocab_size: int) -> sentencepiece.SentencePieceProcessor:
+    """Read a SentencePiece model from a file, and check that the models here can use it."""
+    again = f"delete {path}, and it will be trained anew"
+    try:
+        pieces = load_pieces(path.read_bytes())
+    except (RuntimeError, OSError):
+        raise InputError(f"{path} is damaged or not a SentencePiece model: {again}") from None
+    if pieces.vocab_size() != vocab_size:
+        raise InputError(
+            f"{path} has {pieces.vocab_size()} pieces, not {vocab_size}: give --vocab_size, or "
+            f"{again}"
+        )
+    ids = [pieces.pad_id(), pieces.bos_id(), pieces.eos_id(), pieces.unk_id()]
+    if ids != [PAD, BOS, EOS, UNK]:
+        raise InputError(f"{path} has pad, bos, eos, unk at {ids}, not [0, 1, 2, 3]: {again}")
+    return pieces
+
+
+def evaluated_pairs(dataset: Dataset, with_train: bool) -> tuple[Pairs, dict[str, np.ndarray]]:
+    """The pairs to evaluate, and which of their rows belong to which split."""
+    pairs, splits = dataset.val, {"val": np.arange(len(dataset.val))}
+    if with_train:
+        pairs = pairs.concatenate(dataset.train.take(training_subset(dataset)))
+        splits["train"] = np.arange(len(dataset.val), len(pairs))
+    return pairs, splits
+
+
+def training_subset(dataset: Dataset) -> np.ndarray:
+    """Rows of the training set to evaluate: as many as validation has, drawn with seed 1."""
+    count = min(len(dataset.val), len(dataset.train))
+    return np.random.default_rng(1).choice(len(dataset.train), count, replace=False)
+
+
+def to_tensors(
+    pairs: Pairs, device: torch.device | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Source tokens (total,), lengths (batch,), target tokens (total,), lengths (batch,).
+
+    Tokens are on the device, lengths on the CPU.
+    """
+    return (
+        torch.from_numpy(pairs.source.values).to(device),
+        torch.from_numpy(pairs.source.lengths),
+        torch.from_numpy(pairs.target.values).to(device),
+        torch.from_numpy(pairs.target.lengths),
+    )
+
+
+def batches_of_like_length(pairs: Pairs, max_tokens: int) -> Iterator[tuple[np.ndarray, Pairs]]:
+    """Every pair once, in batches of like lengths: row numbers and pairs."""
+    longer = np.maximum(pairs.source.lengths, pairs.target.lengths)
+    for rows in batches_by_length(longer, max_tokens):
+        yield rows, pairs.take(rows)
+
+
+def beta_path(outputs_dir: Path, dataset: str, embed_dim: int) -> Path:
+    """Where ``embedding_beta.py`` keeps the word baseline."""
+    return outputs_dir / f"{dataset}embedding{embed_dim}translation.pkl"

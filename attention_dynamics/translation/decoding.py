@@ -1,0 +1,125 @@
+"""Beam search, and the BLEU of what it finds."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attention_dynamics.analysis.ragged import batches_by_length
+from attention_dynamics.translation.data import BOS, EOS, PAD, Dataset, Pairs
+from attention_dynamics.translation.model import Encoded, Translator
+
+BEAM = 5
+MAX_TOKENS = 100
+# Hypotheses that are extended together: their logits, 8,000 each, stay within 64 MB.
+HYPOTHESES_AT_ONCE = 2000
+
+
+@torch.no_grad()
+def beam_search(
+    model: Translator,
+    source: Tensor,
+    source_lengths: Tensor,
+    beam: int = BEAM,
+    max_tokens: int = MAX_TOKENS,
+) -> tuple[list[list[int]], list[float]]:
+    """The most probable translations that a beam search finds.
+
+    A hypothesis' score is the sum of its tokens' log-probabilities. Among the ``beam`` best of a
+    sentence, one that has ended in </s> keeps its place with the score it has, and the others are
+    extended by every token; the best of all these stay. As no extension raises a score, a
+    sentence is done when its best hypothesis has ended.
+
+    Parameters
+    ----------
+    source, source_lengths : tokens of all sentences (total,), lengths (batch,) on the CPU
+    max_tokens : where a hypothesis is cut off, </s> counted
+
+    Returns
+    -------
+    tokens of the best hypothesis of each sentence, after <s>, without </s>; and its score
+    """
+    device = source.device
+    n = len(source_lengths)
+    encoded = model.encode(model.embedding(source), source_lengths)
+    state = tuple(part.repeat_interleave(beam, dim=1) for part in encoded.state)
+
+    sentences = torch.arange(n)  # which are under way
+    tokens = torch.full((n, beam, 0), PAD, device=device)
+    last = torch.full((n, beam), BOS, device=device)
+    ended = torch.zeros(n, beam, dtype=torch.bool, device=device)
+    # all but one of the first hypotheses are the same: they stay out
+    scores = torch.full((n, beam), float("-inf"), device=device)
+    scores[:, 0] = 0
+    best_tokens: list[list[int]] = [[] for _ in range(n)]
+    best_scores = [0.0] * n
+
+    for _ in range(max_tokens):
+        decoded, state = model.decode(last.view(-1, 1), state)
+        decoded = decoded.view(len(sentences), beam, -1)
+        context = model.attend(decoded, encoded) @ encoded.values
+        log_probs = model.predict(decoded, context).log_softmax(dim=2)  # (n, beam, vocabulary)
+        vocab_size = log_probs.shape[2]
+        # one that has ended has one continuation, itself (as PAD), which costs nothing
+        log_probs.masked_fill_(ended[:, :, None], float("-inf"))
+        log_probs[:, :, PAD] = torch.where(ended, 0, log_probs[:, :, PAD])
+        # the best of a sentence are among the best of each of its hypotheses
+        extended, choice = (scores[:, :, None] + log_probs).topk(min(beam, vocab_size), dim=2)
+        scores, place = extended.flatten(1).topk(beam, dim=1)
+        parent = place // extended.shape[2]
+        last = choice.flatten(1).gather(1, place)
+        tokens = torch.cat(
+            [tokens.gather(1, parent[:, :, None].expand_as(tokens)), last[:, :, None]], dim=2
+        )
+        ended = ended.gather(1, parent) | (last == EOS)
+
+        done = ended[:, 0].cpu()
+        keep = (~done).nonzero().squeeze(1)
+        for i in done.nonzero().squeeze(1).tolist():
+            _keep_best(sentences[i], tokens[i, 0], scores[i, 0], best_tokens, best_scores)
+        if len(keep) == 0:
+            return best_tokens, best_scores
+        rows = keep.to(device)
+        first = rows * beam
+        state = tuple(
+            part.index_select(1, (first[:, None] + parent[rows]).flatten()) for part in state
+        )
+        if len(keep) < len(sentences):
+            sentences = sentences[keep]
+            tokens, last, ended, scores = (x[rows] for x in (tokens, last, ended, scores))
+            *of_tokens, first_state = encoded
+            encoded = Encoded(*(x[rows] for x in of_tokens), first_state)
+    for i in range(len(sentences)):
+        _keep_best(sentences[i], tokens[i, 0], scores[i, 0], best_tokens, best_scores)
+    return best_tokens, best_scores
+
+
+def _keep_best(sentence, tokens, score, best_tokens, best_scores) -> None:
+    found = tokens.tolist()
+    best_tokens[sentence] = found[: found.index(EOS)] if EOS in found else found
+    best_scores[sentence] = score.item()
+
+
+def translate(
+    model: Translator, pairs: Pairs, device: torch.device, beam: int = BEAM
+) -> list[list[int]]:
+    """Translations of all sentences, found in batches of like length."""
+    translations: list[list[int]] = [[] for _ in range(len(pairs))]
+    lengths = pairs.source.lengths
+    at_once = max(1, HYPOTHESES_AT_ONCE // beam)
+    order = np.concatenate(batches_by_length(lengths, 1))
+    for start in range(0, len(order), at_once):
+        rows = order[start : start + at_once]
+        source = pairs.source.take(rows)
+        tokens = torch.from_numpy(source.values).to(device)
+        found, _ = beam_search(model, tokens, torch.from_numpy(source.lengths), beam)
+        for row, translation in zip(rows, found):
+            translations[row] = translation
+    return translations
+
+
+def bleu(model: Translator, dataset: Dataset, pairs: Pairs, device: torch.device) -> float:
+    """BLEU (sacrebleu, in percent) of the translations, as text, against the references."""
+    import sacrebleu
+
+    texts = [dataset.pieces.decode(tokens) for tokens in translate(model, pairs, device)]
+    return sacrebleu.corpus_bleu(texts, [pairs.references]).score
