@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from attention_dynamics.analysis.ragged import Ragged, offsets_of
 from attention_dynamics.files.dump import evaluate_missing, load_dump
-from attention_dynamics.training.runs import Evaluated
+from attention_dynamics.training.checkpoints import Evaluated
 from attention_dynamics.translation.data import BOS, EOS, UNK, Pairs, to_tensors
 from attention_dynamics.translation.decoding import BEAM, MAX_TOKENS, translate
 from attention_dynamics.translation.evaluation import evaluate_checkpoint

@@ -20,7 +20,7 @@ from attention_dynamics.classification.data import (
 from attention_dynamics.classification.evaluation import evaluate_checkpoint
 from attention_dynamics.classification.model import build, load_config
 from attention_dynamics.files.dump import dump_path, evaluate_missing
-from attention_dynamics.training import runs
+from attention_dynamics.training import checkpoints
 
 
 def parse_args():
@@ -43,12 +43,12 @@ def main():
     device = cli.find_device(args.device)
     config = load_config(args.config)
     config_name = name_of_files(args.configs_dir, args.dataset, ".json", "_log.json")
-    evaluated = runs.load_evaluated(
-        runs.evaluated_path(args.configs_dir, config_name), grad_by_default=True
+    evaluated = checkpoints.load_evaluated(
+        checkpoints.evaluated_path(args.configs_dir, config_name), grad_by_default=True
     )
     dataset = load_dataset(args.data_dir, args.dataset)
     train = f'"python train_classifier.py --dataset {args.dataset} ..." makes them'
-    evaluated, checkpoints = runs.evaluated_checkpoints(
+    evaluated, paths = checkpoints.evaluated_checkpoints(
         evaluated, args.models_dir, args.dataset, config, train, end_is_last=True
     )
 
@@ -66,9 +66,9 @@ def main():
         },
     }
 
-    def evaluate(entry: runs.Evaluated, checkpoint):
+    def evaluate(entry: checkpoints.Evaluated, checkpoint):
         model = build(config, len(dataset.vocab), entry.uniform).to(device).requires_grad_(False)
-        runs.load_weights(model, checkpoint, train)
+        checkpoints.load_weights(model, checkpoint, train)
         columns = evaluate_checkpoint(model, sentences, in_test, entry.calculate_grad, device)
         metas = columns["metas"]
         cli.say(
@@ -78,7 +78,7 @@ def main():
         return columns
 
     path = dump_path(args.outputs_dir, args.dataset)
-    count = evaluate_missing(path, header, evaluated, checkpoints, evaluate)
+    count = evaluate_missing(path, header, evaluated, paths, evaluate)
     print(f"{path}: {len(evaluated)} checkpoints, {count} of them evaluated now")
 
 

@@ -9,15 +9,17 @@ from torch import nn
 
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
-from attention_dynamics.training import runs
-from attention_dynamics.training.runs import (
+from attention_dynamics.training import checkpoints, runs
+from attention_dynamics.training.checkpoints import (
     Evaluated,
-    Progress,
-    checkpoint_path,
     load_evaluated,
-    load_model_config,
     load_weights,
     require_checkpoints,
+)
+from attention_dynamics.training.runs import (
+    Progress,
+    checkpoint_path,
+    load_model_config,
     run_folder,
     saved_steps,
 )
@@ -205,11 +207,11 @@ def test_a_checkpoint_that_is_listed_twice(tmp_path):
 
 def test_where_the_list_of_checkpoints_is_found(tmp_path):
     with pytest.raises(InputError, match=r"neither .*IMDB\.json nor .*IMDB_log\.json exists"):
-        runs.evaluated_path(tmp_path, "IMDB")
+        checkpoints.evaluated_path(tmp_path, "IMDB")
     write_json(tmp_path / "IMDB_log.json", [ENTRY])
-    assert runs.evaluated_path(tmp_path, "IMDB") == tmp_path / "IMDB_log.json"
+    assert checkpoints.evaluated_path(tmp_path, "IMDB") == tmp_path / "IMDB_log.json"
     write_json(tmp_path / "IMDB.json", [ENTRY])
-    assert runs.evaluated_path(tmp_path, "IMDB") == tmp_path / "IMDB.json"
+    assert checkpoints.evaluated_path(tmp_path, "IMDB") == tmp_path / "IMDB.json"
 
 
 # Checkpoints
@@ -285,7 +287,7 @@ def train(folder, steps, save_every=5, custom=(), settings=SETTINGS, kill_at=Non
     return start
 
 
-def checkpoints(folder):
+def files_of(folder):
     return {path.name: path.read_bytes() for path in folder.glob("model*")}
 
 
@@ -300,7 +302,7 @@ def whole(tmp_path_factory):
     """The checkpoints of a run of 20 steps that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     assert train(folder, 20, custom=[2, 3]) == 0
-    assert sorted(checkpoints(folder)) == sorted(f"model{i}" for i in (0, 2, 3, 5, 10, 15, 19))
+    assert sorted(files_of(folder)) == sorted(f"model{i}" for i in (0, 2, 3, 5, 10, 15, 19))
     assert history_steps(folder) == [0, 2, 3, 5, 10, 15, 20]
     return folder
 
@@ -312,7 +314,7 @@ def test_a_run_that_was_killed_ends_with_the_same_bytes(kill_at, whole, tmp_path
         train(folder, 20, custom=[2, 3], kill_at=kill_at)
     last_save = max(step for step in (0, 2, 3, 5, 10, 15) if step <= kill_at)
     assert train(folder, 20, custom=[2, 3]) == last_save
-    assert checkpoints(folder) == checkpoints(whole)
+    assert files_of(folder) == files_of(whole)
     assert (folder / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
 
 
@@ -335,9 +337,9 @@ def test_a_run_killed_between_the_files_of_a_save(number, kind, whole, tmp_path,
         patch.setattr(Progress, "_write_results", killed)
         with pytest.raises(Killed):
             train(folder, 20, custom=[2, 3])
-    assert len(checkpoints(folder)) == number
+    assert len(files_of(folder)) == number
     assert train(folder, 20, custom=[2, 3]) == [0, 2, 3, 5, 10, 15, 20][number]
-    assert checkpoints(folder) == checkpoints(whole)
+    assert files_of(folder) == files_of(whole)
     assert (folder / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
 
 
@@ -367,7 +369,7 @@ def listed(*iterations, seed=20):
 
 
 def evaluated_of(folder, entries, **options):
-    return runs.evaluated_checkpoints(
+    return checkpoints.evaluated_checkpoints(
         entries, folder, "x", {"h_dim": 4, "b_size": 2}, "train it", **options
     )
 
@@ -403,16 +405,16 @@ def test_the_end_that_was_planned_is_recorded(tmp_path, capsys):
     folder = run_folder(tmp_path, "x", {"h_dim": 4, "b_size": 2}, 20, False)
     with pytest.raises(Killed):
         train(folder, 20, kill_at=12)
-    assert runs.planned_steps(folder) == 20
+    assert checkpoints.planned_steps(folder) == 20
     with pytest.raises(InputError, match="model15"):
         evaluated_of(tmp_path, listed(0, 15))
     train(folder, 20)
     train(folder, 30)
-    assert runs.planned_steps(folder) == 30
+    assert checkpoints.planned_steps(folder) == 30
     kept, _ = evaluated_of(tmp_path, listed(0, 25, 31), end_is_last=True)
     assert [entry.iteration for entry in kept] == [0, 25]
     assert "Normal_A 31 (ends at 29)" in capsys.readouterr().out
-    assert runs.planned_steps(tmp_path) is None
+    assert checkpoints.planned_steps(tmp_path) is None
 
 
 def test_a_run_of_a_version_that_recorded_no_end(tmp_path):
@@ -433,7 +435,7 @@ def test_a_checkpoint_that_is_there_is_never_left_out(tmp_path, capsys):
     folder = run_folder(tmp_path, "x", {"h_dim": 4, "b_size": 2}, 20, False)
     train(folder, 20)
     train(folder, 10)
-    assert runs.planned_steps(folder) == 10
+    assert checkpoints.planned_steps(folder) == 10
     capsys.readouterr()
     assert evaluated_of(tmp_path, listed(0, 15))[0] == listed(0, 15)
     assert capsys.readouterr().out == ""
@@ -464,10 +466,10 @@ def test_runs_that_end_at_different_steps(tmp_path, capsys):
 
 
 def test_a_finished_run_is_left_alone(whole, tmp_path):
-    before = checkpoints(whole)
+    before = files_of(whole)
     assert train(whole, 20, custom=[2, 3]) == 20
     assert train(whole, 20) == 20  # fewer saves are a part of them
-    assert checkpoints(whole) == before
+    assert files_of(whole) == before
 
 
 def test_a_run_is_extended(tmp_path):
@@ -475,9 +477,9 @@ def test_a_run_is_extended(tmp_path):
     train(longer, 40)
     assert train(extended, 20) == 0
     assert train(extended, 40) == 20
-    expected = checkpoints(longer)
+    expected = files_of(longer)
     # the end of the shorter run stays; in the longer it is the checkpoint before step 20
-    assert checkpoints(extended) == {**expected, "model19": expected["model20"]}
+    assert files_of(extended) == {**expected, "model19": expected["model20"]}
     assert history_steps(extended) == history_steps(longer) == [*range(0, 40, 5), 40]
 
 
@@ -487,7 +489,7 @@ def test_the_end_of_a_shorter_run_does_not_pass_for_a_save_of_the_longer(tmp_pat
     train(longer, 40, custom=[19])
     train(extended, 20, custom=[19])
     assert train(extended, 40, custom=[19]) == 0
-    assert checkpoints(extended) == checkpoints(longer)
+    assert files_of(extended) == files_of(longer)
 
 
 @pytest.mark.parametrize("number", range(6))
@@ -509,7 +511,7 @@ def test_old_checkpoints_do_not_pass_for_those_of_a_run_begun_again(number, tmp_
         with pytest.raises(Killed):
             train(again, 40, custom=[19])
     train(again, 40, custom=[19])
-    assert checkpoints(again) == checkpoints(longer)
+    assert files_of(again) == files_of(longer)
     assert (again / "history.csv").read_bytes() == (longer / "history.csv").read_bytes()
 
 
@@ -519,12 +521,12 @@ def test_saves_that_were_not_asked_for_before(tmp_path, capsys):
     train(other, 20, custom=[7])
     assert train(folder, 20, custom=[7]) == 0
     assert "model7 is not there" in capsys.readouterr().out
-    assert checkpoints(folder) == checkpoints(other)
+    assert files_of(folder) == files_of(other)
     # one that lies ahead is no reason to begin again
     with pytest.raises(Killed):
         train(tmp_path / "third", 20, kill_at=6)
     assert train(tmp_path / "third", 20, custom=[7]) == 5
-    assert checkpoints(tmp_path / "third") == checkpoints(other)
+    assert files_of(tmp_path / "third") == files_of(other)
 
 
 @pytest.mark.parametrize("name", ["model0", "model10", "model19"])
@@ -536,7 +538,7 @@ def test_a_checkpoint_that_was_lost(name, tmp_path, whole, capsys):
     assert start == (20 if name == "model19" else 0)  # the last is in resume.pt
     if name != "model19":
         assert f"{name} is not there" in capsys.readouterr().out
-    assert checkpoints(folder) == checkpoints(whole)
+    assert files_of(folder) == files_of(whole)
 
 
 def test_fewer_steps_begin_again(tmp_path, capsys):
@@ -545,8 +547,8 @@ def test_fewer_steps_begin_again(tmp_path, capsys):
     train(other, 12)
     assert train(folder, 12) == 0
     assert "20 steps, more than 12" in capsys.readouterr().out
-    for name, content in checkpoints(other).items():
-        assert checkpoints(folder)[name] == content
+    for name, content in files_of(other).items():
+        assert files_of(folder)[name] == content
 
 
 @pytest.mark.parametrize("key", [*SETTINGS, "new"])
@@ -571,7 +573,7 @@ def test_checkpoints_of_unknown_origin_are_refused_and_left_alone(tmp_path):
     with pytest.raises(InputError, match=r"no resume\.pt") as error:
         train(folder, 20)
     assert str(folder) in str(error.value) and "\n" not in str(error.value)
-    assert checkpoints(folder) == {"model250": b"from the authors"}
+    assert files_of(folder) == {"model250": b"from the authors"}
 
 
 @pytest.mark.parametrize(
@@ -612,4 +614,4 @@ def test_a_full_disk_leaves_a_run_that_goes_on(whole, tmp_path, monkeypatch):
         with pytest.raises(InputError, match="No space"):
             train(folder, 20, custom=[2, 3])
     train(folder, 20, custom=[2, 3])
-    assert checkpoints(folder) == checkpoints(whole)
+    assert files_of(folder) == files_of(whole)

@@ -18,7 +18,7 @@ from conftest import assert_one_line, call_script, files_in, load_script
 
 from attention_dynamics import cli
 from attention_dynamics.analysis import bootstrap
-from attention_dynamics.training import word_baseline
+from attention_dynamics.training import checkpoints, word_baseline
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "translation"
@@ -685,8 +685,9 @@ def test_published_commands():
 
 @pytest.mark.parametrize("dataset", [*PUBLISHED, "toy"])
 def test_shipped_configs(dataset):
-    runs = load_script("translation", "eval_dump").runs
-    entries = runs.load_evaluated(FOLDER / "configs" / f"{dataset}.json", grad_by_default=False)
+    entries = checkpoints.load_evaluated(
+        FOLDER / "configs" / f"{dataset}.json", grad_by_default=False
+    )
     by_name = {}
     for entry in entries:
         by_name.setdefault(entry.name, []).append(entry.iteration)

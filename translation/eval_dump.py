@@ -13,7 +13,7 @@ import numpy as np
 
 from attention_dynamics import cli
 from attention_dynamics.files.dump import dump_path, evaluate_missing
-from attention_dynamics.training import runs
+from attention_dynamics.training import checkpoints
 from attention_dynamics.translation.data import (
     DATASETS,
     add_vocab_size,
@@ -55,12 +55,12 @@ def main():
     args = parse_args()
     device = cli.find_device(args.device)
     config = load_config(args.config)
-    evaluated = runs.load_evaluated(
-        runs.evaluated_path(args.configs_dir, args.dataset), grad_by_default=False
+    evaluated = checkpoints.load_evaluated(
+        checkpoints.evaluated_path(args.configs_dir, args.dataset), grad_by_default=False
     )
     dataset = load_dataset(args.data_dir, args.dataset, args.vocab_size)
     train = f'"python train_translation.py --dataset {args.dataset} ..." makes them'
-    evaluated, checkpoints = runs.evaluated_checkpoints(
+    evaluated, paths = checkpoints.evaluated_checkpoints(
         evaluated, args.models_dir, args.dataset, config, train
     )
     pairs, splits = evaluated_pairs(dataset, args.include_train_subset)
@@ -76,10 +76,10 @@ def main():
         },
     }
 
-    def evaluate(entry: runs.Evaluated, checkpoint):
+    def evaluate(entry: checkpoints.Evaluated, checkpoint):
         model = build(config, len(dataset.vocab), entry.uniform).to(device)
         model.eval().requires_grad_(False)
-        runs.load_weights(model, checkpoint, train)
+        checkpoints.load_weights(model, checkpoint, train)
         columns = evaluate_checkpoint(model, pairs, splits, device)
         if entry.calculate_grad:
             columns["grad"] = gradient_influence(model, pairs, device, args.grad_bsize)
@@ -93,7 +93,7 @@ def main():
 
     path = dump_path(args.outputs_dir, args.dataset)
     needed = [f"{split}_bleu" for split in splits if args.eval_bleu]
-    count = evaluate_missing(path, header, evaluated, checkpoints, evaluate, needed)
+    count = evaluate_missing(path, header, evaluated, paths, evaluate, needed)
     print(f"{path}: {len(evaluated)} checkpoints, {count} of them evaluated now")
 
 

@@ -17,7 +17,7 @@ import torch
 from attention_dynamics import cli
 from attention_dynamics.analysis.ragged import training_rows
 from attention_dynamics.files import storage
-from attention_dynamics.training import runs
+from attention_dynamics.training import checkpoints, runs
 from attention_dynamics.translation.data import (
     DATASETS,
     Dataset,
@@ -131,7 +131,7 @@ def say_best(
         best = found
     else:
         model = build(config, len(dataset.vocab), uniform).to(device).eval()
-        runs.load_weights(model, folder / "model", f"delete {folder} to train again")
+        checkpoints.load_weights(model, folder / "model", f"delete {folder} to train again")
         best["val_bleu"] = bleu(model, dataset, dataset.val, device)
         storage.save_json(best, path)
     print(

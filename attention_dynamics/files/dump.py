@@ -27,7 +27,7 @@ import numpy as np
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
-from attention_dynamics.training.runs import Evaluated
+from attention_dynamics.training.checkpoints import Evaluated
 
 COLUMNS = ("alpha", "beta", "grad")
 

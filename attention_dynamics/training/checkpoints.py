@@ -1,0 +1,172 @@
+"""The checkpoints that an evaluation reads: the list of them, their files, their weights."""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from attention_dynamics.cli import InputError
+from attention_dynamics.files import storage
+from attention_dynamics.training.runs import checkpoint_path, run_folder
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One entry of ``configs/<dataset>.json``: a checkpoint to evaluate, and what it is called."""
+
+    name: str
+    iteration: int
+    seed: int
+    uniform: bool
+    calculate_grad: bool
+
+
+def evaluated_path(configs_dir: Path, dataset: str) -> Path:
+    """The list of checkpoints to evaluate: ``<dataset>.json``, else ``<dataset>_log.json``.
+
+    Raises
+    ------
+    InputError
+        where neither is there.
+    """
+    paths = [configs_dir / f"{dataset}{ending}.json" for ending in ("", "_log")]
+    for path in paths:
+        if path.exists():
+            return path
+    raise InputError(
+        f"neither {paths[0]} nor {paths[1]} exists: one of them has to list the checkpoints"
+    )
+
+
+def load_evaluated(path: Path, grad_by_default: bool) -> list[Evaluated]:
+    """Read the list of checkpoints that an evaluation reads.
+
+    Parameters
+    ----------
+    grad_by_default : ``calculate_grad`` may be absent, and is then true
+
+    Raises
+    ------
+    InputError
+        that names the first entry with a missing, unknown or wrong key.
+    """
+    entries = storage.load_json(path, "it lists the checkpoints to evaluate")
+    if not isinstance(entries, list) or not entries:
+        raise InputError(f"{path} is not a list of checkpoints")
+    types = {"name": str, "iteration": int, "seed": int, "uniform": bool, "calculate_grad": bool}
+    evaluated = []
+    for number, entry in enumerate(entries, start=1):
+        if not isinstance(entry, dict):
+            raise InputError(f"{path}, entry {number}: {entry!r} is not an object")
+        if grad_by_default:
+            entry = {"calculate_grad": True} | entry
+        for key in [*types, *entry]:
+            if key not in entry:
+                raise InputError(f'{path}, entry {number}: "{key}" is missing')
+            if key not in types:
+                raise InputError(f'{path}, entry {number}: "{key}" is unknown')
+            wrong = type(entry[key]) is not types[key]
+            wrong = wrong or (key == "iteration" and entry[key] < 0)
+            # a part of a file's name
+            if wrong or (key == "name" and not re.fullmatch(r"[\w.+-]+", entry[key])):
+                raise InputError(f'{path}, entry {number}: "{key}" is {entry[key]!r}')
+        evaluated.append(Evaluated(**entry))
+    seen = set()
+    for entry in evaluated:
+        if (entry.name.lower(), entry.iteration) in seen:
+            raise InputError(f"{path}: {entry.name} at {entry.iteration} is there twice")
+        seen.add((entry.name.lower(), entry.iteration))
+    return evaluated
+
+
+def require_checkpoints(paths: Iterable[Path], make: str) -> None:
+    """Raise an InputError that names all the checkpoints that do not exist, a folder at a time."""
+    missing: dict[Path, list[str]] = {}
+    for path in paths:
+        if not path.is_file():
+            missing.setdefault(path.parent, []).append(path.name)
+    if missing:
+        listed = "; ".join(f"{folder}: {' '.join(names)}" for folder, names in missing.items())
+        count = sum(map(len, missing.values()))
+        raise InputError(f"{count} checkpoints are missing ({make}): {listed}")
+
+
+def evaluated_checkpoints(
+    evaluated: list[Evaluated],
+    models_dir: Path,
+    dataset: str,
+    config: dict,
+    make: str,
+    end_is_last: bool = False,
+) -> tuple[list[Evaluated], list[Path]]:
+    """The checkpoints that can be evaluated, and the file of each.
+
+    A checkpoint past the end of its run (as ``run.json`` records it) is left out, and a line names
+    it.
+
+    Parameters
+    ----------
+    make : what to do about a missing checkpoint, for the message
+    end_is_last : as in :func:`saved_steps`
+
+    Raises
+    ------
+    InputError
+        where another checkpoint is missing, all lie past the end, or the runs end at different
+        steps.
+    """
+    kept, paths = [], []
+    left_out: dict[tuple[str, int], list[int]] = {}
+    for entry in evaluated:
+        folder = run_folder(models_dir, dataset, config, entry.seed, entry.uniform)
+        path = checkpoint_path(folder, entry.iteration)
+        steps = None if path.is_file() else planned_steps(folder)
+        end = math.inf if steps is None else steps - 1 if end_is_last else steps
+        if entry.iteration > end:
+            left_out.setdefault((entry.name, end), []).append(entry.iteration)
+        else:
+            kept.append(entry)
+            paths.append(path)
+    require_checkpoints(paths, make)
+    late = [
+        f"{name} {' '.join(map(str, iterations))} (ends at {end:,})"
+        for (name, end), iterations in left_out.items()
+    ]
+    if not kept:
+        raise InputError(f"all checkpoints lie past the end of training: {'; '.join(late)}")
+    cut = {iteration for iterations in left_out.values() for iteration in iterations}
+    if any(entry.iteration in cut for entry in kept):
+        raise InputError(
+            "the runs end at different steps, so they cannot be compared; train them equally long: "
+            f"past the end are {'; '.join(late)}"
+        )
+    for line in late:
+        print(f"left out, past the end of training: {line}")
+    return kept, paths
+
+
+def planned_steps(folder: Path) -> int | None:
+    """How many updates the run in ``folder`` is to make; None where it has no record of it."""
+    path = folder / "run.json"
+    again = "repeat the training command, which writes it anew"
+    record = storage.load_json(path, again) if path.exists() else {}
+    if not isinstance(record, dict) or type(record.get("steps", 0)) is not int:
+        raise InputError(f"{path} is damaged: {again}")
+    return record.get("steps")
+
+
+def load_weights(model, path: Path, make: str) -> None:
+    """Load a checkpoint's ``state_dict`` into ``model``.
+
+    Raises
+    ------
+    InputError
+        where the file is missing or damaged, or its tensors are not the model's in name and size.
+    """
+    weights = storage.load_torch(path, make)
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"{path} is a checkpoint of other settings or data: {reason}") from None
