@@ -1,19 +1,20 @@
 # Sourced by quickstart.sh and run_tests.sh: makes .venv and installs requirements.txt, once.
-# PYTHON names the interpreter to make it with; by itself: the first of 3.12 and 3.11 that works.
+# PYTHON names the interpreter for .venv (default: the first of CANDIDATES that is 3.11 to 3.14).
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CANDIDATES="python3 python3.13 python3.12 python3.11 python3.14 python"
 
 suitable_python() {
   local candidate
-  for candidate in ${PYTHON:-python3 python3.12 python3.11 python}; do
+  for candidate in ${PYTHON:-$CANDIDATES}; do
     if "$candidate" -c 'import sys, venv, ensurepip
-sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
+sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then
       echo "$candidate"
       return
     fi
   done
   cat >&2 <<END
-No Python 3.11 or 3.12 with the venv module was found (tried: ${PYTHON:-python3 python3.12 python3.11 python}).
+No Python 3.11 to 3.14 with the venv module was found (tried: ${PYTHON:-$CANDIDATES}).
 Install one (on Debian and Ubuntu: apt install python3 python3-venv) or name it: PYTHON=/path/to/python3.11 $0
 END
   return 1
@@ -30,7 +31,7 @@ set_up() {
     fi
     (cd "$ROOT" && .venv/bin/python -m pip install --quiet --disable-pip-version-check \
       -r requirements.txt) || {
-      echo "The installation failed; see above. Run the same command again to go on." >&2
+      echo "The installation failed; see above. Run the same command again to resume." >&2
       exit 2
     }
     echo "$wanted $ROOT" >"$ROOT/.venv/installed"

@@ -7,17 +7,19 @@ stage on it by the commands of the published README.
 import json
 import pickle
 import random
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, call_script
+from conftest import call_script, copy_source, write_json, write_list
 
 from attention_dynamics.files import storage
 
+pytestmark = pytest.mark.slow  # whole stages
+
 PUBLISHED_SIZES = {"hidden_dim": 8, "batch_size": 4}
 OUR_SIZES = {"h_dim": 8, "b_size": 4}
+RUNS = [("Normal_A", 20, False), ("Normal_B", 13, False), ("uniform", 12, True)]
 
 
 @pytest.fixture
@@ -35,23 +37,10 @@ def run(tmp_path, capsys):
 
 def copy_of(task: str, folder: Path, sizes: dict) -> Path:
     """The scripts of a task, with the authors' model config and no list of checkpoints."""
-    ignored = shutil.ignore_patterns("data", "models", "outputs", "configs", "__pycache__")
-    shutil.copytree(ROOT / task, folder / task, ignore=ignored)
-    (folder / task / "configs").mkdir()
-    (folder / task / "configs" / "model.json").write_text(json.dumps(sizes))
+    copy_source(folder, task, without=("configs",))
+    write_json(folder / task / "configs" / "model.json", sizes)
     (folder / task / "data").mkdir()
     return folder / task
-
-
-def write_list(path: Path, iterations: list[int], **others) -> None:
-    """A list of checkpoints; the last iteration lies past the end of training."""
-    runs = [("Normal_A", 20, False), ("Normal_B", 13, False), ("uniform", 12, True)]
-    entries = [
-        {"name": name, "iteration": iteration, "seed": seed, "uniform": uniform} | others
-        for name, seed, uniform in runs
-        for iteration in iterations
-    ]
-    path.write_text(json.dumps(entries))
 
 
 def write_sentences(data: Path, name: str, labels: list) -> None:
@@ -83,7 +72,7 @@ def test_classification(run, tmp_path, asked, files, labels, w2v, listed, sizes)
     if w2v:
         vectors = {"w1": np.zeros(3, dtype=np.float32), "w2": [0.0, 1.0, 2.0]}
         (folder / "data" / "w2v.pkl").write_bytes(pickle.dumps(vectors))
-    write_list(folder / "configs" / listed, [0, 3, 5, 10, 11, 250])
+    write_list(folder / "configs" / listed, [0, 3, 5, 10, 11, 250], RUNS, grad=None)
 
     for seed in ("20", "13", "12 --uniform"):
         out = run(
@@ -181,7 +170,7 @@ def test_translation(run, tmp_path, monkeypatch, dataset, listed, sizes, with_mo
             minloglevel=2,
         )
     before = {path: path.read_bytes() for path in data.iterdir()}
-    write_list(folder / "configs" / listed, [0, 100, 4000], calculate_grad=True)
+    write_list(folder / "configs" / listed, [0, 100, 4000], RUNS, grad=[run[0] for run in RUNS])
 
     for seed in ("20", "13", "12 --uniform"):
         out = run(

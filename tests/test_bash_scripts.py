@@ -6,11 +6,12 @@ A stand-in for Python records how it was called, so that nothing is trained here
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT, copy_source
 
-ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ["IMDB", "Furd", "AG_News", "Newsgroups", "Yelp", "Amzn", "SNS"]
 SEEDS = [20, 13, 14, 15, 16, 17, 12]
 
@@ -27,10 +28,14 @@ def run(script: str, *arguments: str, **environment: str) -> subprocess.Complete
 
 @pytest.fixture
 def python(tmp_path) -> Path:
-    """Writes its arguments and OMP_NUM_THREADS to ``calls``; fails for seed 14."""
+    """Writes its arguments and OMP_NUM_THREADS to ``calls``; fails for seed 14.
+
+    What is asked of the grid goes to the real interpreter.
+    """
     script = tmp_path / "python"
     script.write_text(
         "#!/bin/sh\n"
+        f'case "$*" in "-m attention_dynamics.grid "*) exec {sys.executable} "$@" ;; esac\n'
         f'echo "$PWD threads=$OMP_NUM_THREADS $*" >>{tmp_path}/calls\n'
         'echo "said: $*"\n'
         'case "$*" in *"--seed 14"*) exit 3 ;; esac\n'
@@ -98,19 +103,33 @@ def test_sms_is_another_name_of_sns(script):
         assert end.returncode == 2 and "unknown dataset SMS" in end.stderr
 
 
-@pytest.mark.parametrize("config", ["SMS.json", "SMS_log.json", "SNS.json", "SNS_log.json"])
-@pytest.mark.parametrize("asked", ["SMS", "SNS"])
-def test_a_list_of_checkpoints_under_either_name(config, asked, tmp_path):
-    """As in the authors' folder: the root script finds the task by it."""
-    for name in ("scripts/jobs.sh", "dump_logs.sh", "classification/dump_logs.sh"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / "classification" / "configs").mkdir()
-    (tmp_path / "classification" / "configs" / config).touch()
-    end = run(str(tmp_path / "dump_logs.sh"), "--dry-run", asked)
-    command = f"python eval_dump.py --dataset {asked}"
-    assert end.stdout.splitlines() == ["cd classification", command, "cd .."]
-    assert run(str(tmp_path / "dump_logs.sh"), "--dry-run", "Furd").returncode == 2
+@pytest.mark.parametrize("script", ["train_runs.sh", "dump_logs.sh"])
+def test_root_scripts_find_the_task_of_a_dataset(script):
+    def inside(task, *names):
+        printed = run(f"{task}/{script}", "--dry-run", *names).stdout
+        return f"cd {task}\n{printed}cd ..\n"
+
+    def from_root(*arguments):
+        return run(script, "--dry-run", *arguments).stdout
+
+    both = inside("classification", "SMS", "toy") + inside("translation", "multi30k", "toy")
+    assert from_root("SMS", "multi30k", "toy") == both
+    assert from_root("iwslt14") == inside("translation", "iwslt14")
+    assert from_root("translation", "toy") == inside("translation", "toy")
+    assert from_root("translation") == inside("translation")
+    assert from_root() == inside("classification") + inside("translation")
+
+
+def test_a_clone_asks_its_own_package(tmp_path):
+    """Also where another copy of the package is the installed one."""
+    copy_source(tmp_path, "scripts", "attention_dynamics")
+    (tmp_path / "classification").mkdir()
+    shutil.copy(ROOT / "classification" / "dump_logs.sh", tmp_path / "classification")
+    table = tmp_path / "attention_dynamics" / "classification" / "datasets" / "furd.py"
+    table.write_text(table.read_text().replace('name="Furd"', 'name="Other"'))
+    script = str(tmp_path / "classification" / "dump_logs.sh")
+    end = run(script, "--dry-run", "Other", PYTHON=sys.executable)
+    assert end.stdout == "python eval_dump.py --dataset Other\n"
 
 
 def test_root_scripts_go_into_the_folders():
@@ -165,8 +184,19 @@ def test_a_failure_shows_through_the_root_script(python):
 @pytest.mark.parametrize(
     ("script", "arguments", "environment", "word"),
     [
-        ("classification/train_runs.sh", ["imdb"], {}, "unknown dataset imdb"),
-        ("train_runs.sh", ["nowhere"], {}, "unknown dataset nowhere"),
+        (
+            *("classification/train_runs.sh", ["Furd", "imdb"], {}),
+            "train_runs.sh: unknown dataset imdb: did you mean IMDB? (known: IMDB Furd AG_News ",
+        ),
+        (
+            "train_runs.sh",
+            ["Mutli30k"],
+            {},
+            "unknown dataset Mutli30k: did you mean multi30k?",
+        ),
+        ("dump_logs.sh", ["nowhere"], {}, "dump_logs.sh: unknown dataset nowhere (known: IMDB"),
+        ("dump_logs.sh", ["translation", "Furd"], {}, "unknown dataset Furd (known: multi30k"),
+        ("translation/dump_logs.sh", ["--dry"], {}, "unknown dataset --dry (known: multi30k"),
         ("classification/dump_logs.sh", ["SNS"], {"JOBS": "0"}, "JOBS=0"),
         ("classification/dump_logs.sh", ["SNS"], {"JOBS": "two"}, "JOBS=two"),
         ("quickstart.sh", ["fast"], {}, "takes no arguments"),
@@ -180,8 +210,14 @@ def test_bad_input(python, script, arguments, environment, word):
     assert not (python.parent / "calls").exists()
 
 
-@pytest.mark.parametrize("script", ["train_runs.sh", "dump_logs.sh", "quickstart.sh"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        *("train_runs.sh", "dump_logs.sh", "quickstart.sh", "SequenceCopying/copying_runs.sh"),
+        *("classification/train_runs.sh", "translation/dump_logs.sh"),
+    ],
+)
 def test_help(script):
     end = run(script, "--help")
     assert end.returncode == 0
-    assert f"./{script}" in end.stdout
+    assert f"./{Path(script).name}" in end.stdout

@@ -11,7 +11,8 @@ from torchtext.vocab import Vocab
 
 from attention_dynamics.analysis.ragged import training_rows
 from attention_dynamics.classification import data
-from attention_dynamics.cli import InputError
+from attention_dynamics.classification.datasets import DATASETS
+from attention_dynamics.cli import InputError, known_names
 
 SPECIALS = ["<pad>", "<bos>", "<eos>", "<unk>"]
 
@@ -215,20 +216,9 @@ class TestTwoNames:
 
     def test_no_other_dataset_has_two(self, tmp_path):
         write(tmp_path, self.TRAIN, self.TEST, self.VOCAB, "SMS")
-        for name in set(data.DATASETS) - {"SMS", "SNS"}:
+        for name in set(DATASETS) - {"SNS"}:
             with pytest.raises(InputError, match=f"{name}_train.json is missing"):
                 data.load_dataset(tmp_path, name)
-
-    def test_names_of_files(self, tmp_path):
-        endings = (".json", "_log.json")
-        assert data.name_of_files(tmp_path, "SMS", *endings) == "SMS"
-        assert data.name_of_files(tmp_path, "IMDB", *endings) == "IMDB"
-        (tmp_path / "SNS.json").touch()
-        assert data.name_of_files(tmp_path, "SMS", *endings) == "SNS"
-        (tmp_path / "SMS_log.json").touch()
-        assert data.name_of_files(tmp_path, "SMS", *endings) == "SMS"
-        assert data.name_of_files(tmp_path, "SMS", ".json") == "SNS"
-        assert data.name_of_files(tmp_path, "SNS", *endings) == "SNS"
 
 
 def test_digest_tells_whether_what_the_model_sees_has_changed(tmp_path):
@@ -418,23 +408,27 @@ def test_a_batch_depends_on_seed_and_step_alone(dataset):
 
 
 def test_evaluated_sentences(dataset):
-    test_rows, train_rows = data.evaluated_sentences(dataset, 15)
-    assert test_rows.tolist() == list(range(15))
-    assert len(set(train_rows.tolist())) == 15 and set(train_rows) <= set(range(53))
-    assert sorted(train_rows) != list(range(15))  # drawn, not the first
-    for rows, again in zip((test_rows, train_rows), data.evaluated_sentences(dataset, 15)):
-        assert (rows == again).all()
+    sentences, splits = data.evaluated_sentences(dataset, 15)
+    assert [splits[name].tolist() for name in ("val", "train")] == [
+        list(range(15)),
+        list(range(15, 30)),
+    ]
+    assert as_lists(sentences.take(splits["val"])) == as_lists(dataset.test.first(15))
+    drawn = numbers_of(sentences.take(splits["train"]), dataset)
+    assert len(set(drawn)) == 15 and set(drawn) <= set(range(53))
+    assert sorted(drawn) != list(range(15))  # drawn, not the first
+    again, _ = data.evaluated_sentences(dataset, 15)
+    assert (again.tokens.values == sentences.tokens.values).all()
     # as many training sentences as there are test sentences, not as many as were asked for
-    test_rows, train_rows = data.evaluated_sentences(dataset, 4000)
-    assert test_rows.tolist() == list(range(20))
-    assert len(set(train_rows.tolist())) == 20 and set(train_rows) <= set(range(53))
+    sentences, splits = data.evaluated_sentences(dataset, 4000)
+    assert [len(rows) for rows in splits.values()] == [20, 20]
 
 
 def test_evaluated_sentences_where_training_has_fewer(dataset):
     swapped = data.Dataset("toy", dataset.vocab, dataset.test, dataset.train, dataset.digest)
-    test_rows, train_rows = data.evaluated_sentences(swapped, 4000)
-    assert test_rows.tolist() == list(range(53))
-    assert sorted(train_rows) == list(range(20))
+    sentences, splits = data.evaluated_sentences(swapped, 4000)
+    assert [len(rows) for rows in splits.values()] == [53, 20]
+    assert len(sentences) == 73
 
 
 def test_tensors(dataset):
@@ -466,6 +460,6 @@ def test_parts_of_the_sentences(dataset):
 
 
 def test_names(tmp_path):
-    assert " ".join(data.DATASETS) == "IMDB Furd AG_News Newsgroups Yelp Amzn SNS SMS toy"
+    assert " ".join(known_names(DATASETS)) == "IMDB Furd AG_News Newsgroups Yelp Amzn SNS SMS toy"
     assert data.beta_path(tmp_path, "SMS", 256) == tmp_path / "SMSembedding256beta.pkl"
     assert data.logistic_path(tmp_path, "SMS") == tmp_path / "SMS_logistic_beta.pkl"

@@ -1,44 +1,38 @@
 """classification/prepare_data.py: readers, sampling, vocabulary, files, errors, real data."""
 
 import hashlib
-import io
 import json
-import os
 import random
-import subprocess
-import sys
-import tarfile
 import threading
-import zipfile
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
-from conftest import load_script
+from conftest import (
+    RAW,
+    ROOT,
+    assert_one_line,
+    load_script,
+    make_folder,
+    make_tar,
+    make_zip,
+    run_script,
+)
 
+from attention_dynamics.classification import preparation
+from attention_dynamics.classification.datasets import DATASETS, newsgroups, toy
 from attention_dynamics.cli import InputError
 from attention_dynamics.files.download import PublicFile
 
-ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "classification"
-RAW = ROOT.parent / "shared" / "data" / "raw"
+prepare_script = partial(run_script, "classification", "prepare_data.py")
 
 
 @pytest.fixture(scope="module")
 def prepare():
     return load_script("classification", "prepare_data")
-
-
-def run_script(*arguments, cwd):
-    script = os.path.relpath(FOLDER / "prepare_data.py", cwd)
-    return subprocess.run(
-        [sys.executable, script, *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 def read_result(folder, name):
@@ -55,37 +49,15 @@ def read_result(folder, name):
     }
 
 
-def make_zip(path, files):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return path
-
-
-def make_tar(path, files):
-    with tarfile.open(path, "w:gz") as archive:
-        for name, text in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(text.encode("latin-1"))
-            archive.addfile(info, io.BytesIO(text.encode("latin-1")))
-    return path
-
-
-def make_folder(path, files):
-    for name, text in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_text(text)
-    return path
-
-
-def test_toy_as_a_user_prepares_it(prepare, tmp_path):
+@pytest.mark.slow
+def test_toy_as_a_user_prepares_it(tmp_path):
     results = [
-        run_script("--dataset", "toy", "--data_dir", tmp_path / name, cwd=cwd)
-        for name, cwd in (("one", ROOT), ("two", FOLDER))
+        prepare_script("--dataset", "toy", "--data_dir", tmp_path / name, cwd=cwd)
+        for name, cwd in (("one", FOLDER.parent), ("two", FOLDER))
     ]
-    assert [(r.returncode, r.stderr) for r in results] == [(0, "")] * 2
-    assert results[0].stdout == results[1].stdout
-    assert [line.split(":")[0] for line in results[0].stdout.splitlines()] == [
+    assert [(status, err) for status, _, err in results] == [(0, "")] * 2
+    assert results[0] == results[1]
+    assert [line.split(":")[0] for line in results[0][1].splitlines()] == [
         "train",
         "test",
         "vocabulary",
@@ -95,9 +67,9 @@ def test_toy_as_a_user_prepares_it(prepare, tmp_path):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     vocab, splits = read_result(tmp_path / "one", "toy")
     assert [len(splits[split]) for split in ("train", "test")] == [2000, 500]
-    keywords = {w: y for y, words in prepare.TOY_KEYWORDS.items() for w in words}
-    assert not set(keywords) & set(prepare.TOY_FILLERS)
-    assert set(vocab) == set(keywords) | set(prepare.TOY_FILLERS)
+    keywords = {w: y for y, words in toy.KEYWORDS.items() for w in words}
+    assert not set(keywords) & set(toy.FILLERS)
+    assert set(vocab) == set(keywords) | set(toy.FILLERS)
     mixed = 0
     for words, label in splits["train"] + splits["test"]:
         votes = Counter(keywords[w] for w in words if w in keywords)
@@ -109,15 +81,16 @@ def test_toy_as_a_user_prepares_it(prepare, tmp_path):
     assert 30 < sum(label for _, label in splits["test"][:100]) < 70
 
 
+@pytest.mark.slow
 def test_errors_as_a_user_sees_them(tmp_path):
     for arguments, message in (
-        (["--dataset", "MNIST"], "invalid choice: 'MNIST'"),
+        (["--dataset", "MNIST"], "unknown dataset MNIST (known: IMDB Furd"),
+        (["--dataset", "imdb"], "unknown dataset imdb: did you mean IMDB? (known: IMDB Furd"),
         (["--dataset", "toy", "--max_length", "-3"], "-3 is not a positive number"),
         (["--dataset", "SMS", "--source", tmp_path / "absent"], "there is no such file or folder"),
     ):
-        result = run_script(*arguments, "--data_dir", tmp_path / "data", cwd=tmp_path)
-        assert result.returncode == 2
-        assert message in result.stderr and result.stderr.count("\n") == 1
+        result = prepare_script(*arguments, "--data_dir", tmp_path / "data", cwd=tmp_path)
+        assert_one_line(result, message)
         assert not (tmp_path / "data").exists()
 
 
@@ -131,7 +104,7 @@ def test_seed_changes_toy_and_order(prepare, tmp_path):
     ).read_bytes()
 
 
-def test_draw_is_a_shuffle_cut_short(prepare):
+def test_draw_is_a_shuffle_cut_short():
     """A sample is what the first rows of the shuffled whole would be, and counts as much."""
     examples = []
     for i in range(300):
@@ -139,7 +112,7 @@ def test_draw_is_a_shuffle_cut_short(prepare):
         examples.append((" ".join([f"w{i}"] * length), None if i % 5 == 0 else i % 2))
 
     def draw(max_count):
-        return prepare.draw(iter(examples), max_count, 5, random.Random(4), "train")
+        return preparation.draw(iter(examples), max_count, 5, random.Random(4), "train")
 
     whole = draw(None)
     expected = {
@@ -163,23 +136,23 @@ def test_draw_is_a_shuffle_cut_short(prepare):
     assert draw(1000).left_out == whole.left_out
 
 
-def test_draw_gives_every_sentence_the_same_chance(prepare):
+def test_draw_gives_every_sentence_the_same_chance():
     rng = random.Random(0)
     counts = Counter()
     for _ in range(2000):
-        sample = prepare.draw(((f"w{i}", 0) for i in range(10)), 3, 5, rng, "train")
+        sample = preparation.draw(((f"w{i}", 0) for i in range(10)), 3, 5, rng, "train")
         counts.update(words[0] for words in sample.sentences)
     assert all(abs(counts[f"w{i}"] - 600) < 100 for i in range(10))
 
 
-def test_vocabulary_order(prepare):
+def test_vocabulary_order():
     """Falling training frequency, then the alphabet; words of the test split alone come last."""
     train = [["b", "c", "a"], ["c", "<pad>"]]
     test = [["z", "z", "z", "b"], ["y", "z", "x"]]
-    assert prepare.build_vocab(train, test) == ["c", "<pad>", "a", "b", "z", "x", "y"]
+    assert preparation.build_vocab(train, test) == ["c", "<pad>", "a", "b", "z", "x", "y"]
 
 
-def test_a_message_without_what_gives_its_group_away(prepare):
+def test_a_message_without_what_gives_its_group_away():
     message = "\n".join(
         [
             "From: a@b.c",
@@ -194,9 +167,9 @@ def test_a_message_without_what_gives_its_group_away(prepare):
             "A. B., Go Habs!",
         ]
     )
-    assert prepare.message_body(message) == "Roy, of course.\n\nAnd second: Hextall."
-    assert prepare.message_body("From: a@b.c\n\nOne paragraph.\n") == "One paragraph."
-    assert prepare.message_body("From: a@b.c\n\n") == ""
+    assert newsgroups.message_body(message) == "Roy, of course.\n\nAnd second: Hextall."
+    assert newsgroups.message_body("From: a@b.c\n\nOne paragraph.\n") == "One paragraph."
+    assert newsgroups.message_body("From: a@b.c\n\n") == ""
 
 
 TREES = {
@@ -270,11 +243,14 @@ def test_reviews_are_sampled(prepare, tmp_path, dataset, folder):
     assert fewer["train"] == splits["train"][:20] and len(fewer["test"]) == 5
 
 
-def test_large_datasets_are_sampled_by_default(prepare):
-    args = prepare.parse_args(["--dataset", "Amzn", "--max_test", "7"])
-    assert (args.max_train, args.max_test) == (25_000, 7)
-    args = prepare.parse_args(["--dataset", "IMDB"])
-    assert (args.max_train, args.max_test, args.max_length) == (None, None, 400)
+def test_a_datasets_own_sample_is_the_default(prepare, tmp_path, monkeypatch):
+    sizes = {name: corpus.sample for name, corpus in DATASETS.items() if corpus.sample}
+    assert sizes == {"Yelp": 25_000, "Amzn": 25_000}
+    monkeypatch.setitem(DATASETS, "toy", replace(DATASETS["toy"], sample=30))
+    for flags, expected in (([], [30, 30]), (["--max_test", "7"], [30, 7])):
+        prepare.main(["--dataset", "toy", "--data_dir", str(tmp_path), *flags])
+        _, splits = read_result(tmp_path, "toy")
+        assert [len(splits[split]) for split in ("train", "test")] == expected
 
 
 def test_sns_from_a_download(prepare, tmp_path, monkeypatch, capsys):
@@ -296,13 +272,13 @@ def test_sns_from_a_download(prepare, tmp_path, monkeypatch, capsys):
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         file = PublicFile("sms.zip", f"http://127.0.0.1:{server.server_port}/sms.zip", checksum)
-        monkeypatch.setitem(prepare.FILES, "SNS", [file])
+        monkeypatch.setitem(DATASETS, "SNS", replace(DATASETS["SNS"], files=(file,)))
         prepare.main(["--dataset", "SNS", "--data_dir", str(tmp_path / "data")])
         server.shutdown()
         thread.join()
     prepare.main(["--dataset", "SNS", "--data_dir", str(tmp_path / "data")])  # needs no server
     assert (tmp_path / "data/downloads/sms.zip").read_bytes() == public.read_bytes()
-    assert "having no label: line 101\n" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("having no label: line 101\n") == 2  # once each time
     _, splits = read_result(tmp_path / "data", "SNS")
     assert [len(splits[split]) for split in ("train", "test")] == [80, 20]
     everything = splits["train"] + splits["test"]
@@ -327,16 +303,15 @@ def test_sms_and_sns_are_one_dataset(prepare, tmp_path):
     for split in ("train", "test"):
         written = [tmp_path / name / f"{name}_{split}.json" for name in ("SMS", "SNS")]
         assert written[0].read_bytes() == written[1].read_bytes()
-    assert prepare.FILES["SMS"] == prepare.FILES["SNS"]
 
 
-def test_every_public_file_has_a_url_and_a_checksum_but_amazon(prepare):
-    files = [file for group in prepare.FILES.values() for file in group]
+def test_every_public_file_has_a_url_and_a_checksum_but_amazon():
+    files = [file for corpus in DATASETS.values() for file in corpus.files]
     assert all(isinstance(file, PublicFile) and file.url.startswith("https://") for file in files)
     assert [file.name for file in files if file.checksum is None] == [
         "amazon_review_polarity_csv.tgz"
     ]
-    assert [*prepare.FILES, "toy"] == prepare.DATASETS
+    assert [name for name, corpus in DATASETS.items() if not corpus.files] == ["toy"]
 
 
 GOOD_CSV = '"1","World news","here"\n"3","Business","there"\n"2","Sports",""\n'
@@ -415,7 +390,7 @@ def test_a_full_disk_keeps_the_old_pair(prepare, tmp_path, monkeypatch):
         if len(calls) == 2:  # the test file, when the training file is complete
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(prepare.os, "fsync", fsync)
+    monkeypatch.setattr(preparation.os, "fsync", fsync)
     with pytest.raises(InputError, match="No space left"):
         prepare.main([*command, "--seed", "2"])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -1,39 +1,27 @@
 """translation/prepare_data.py: readers, splits, files, errors."""
 
 import gzip
-import io
 import json
-import os
-import subprocess
-import sys
-import tarfile
-from pathlib import Path
+from functools import partial
 
 import pytest
-from conftest import load_script
+from conftest import (
+    ROOT,
+    assert_one_line,
+    files_in,
+    load_script,
+    make_tar,
+    run_script,
+)
 
 from attention_dynamics.cli import InputError
 from attention_dynamics.files.download import PublicFile
+from attention_dynamics.translation.datasets import DATASETS, iwslt14, toy
 
 prepare = load_script("translation", "prepare_data")
 
-ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "translation"
-
-
-def run_script(*arguments, cwd):
-    script = os.path.relpath(FOLDER / "prepare_data.py", cwd)
-    return subprocess.run(
-        [sys.executable, script, *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def files_in(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+prepare_script = partial(run_script, "translation", "prepare_data.py")
 
 
 def read_lines(path):
@@ -50,21 +38,22 @@ def write_multi30k(folder, train, val):
             (folder / f"{split}.{language}.gz").write_bytes(gzip.compress(text.encode()))
 
 
+@pytest.mark.slow
 def test_toy_as_a_user_prepares_it(tmp_path):
     results = [
-        run_script("--dataset", "toy", "--data_dir", tmp_path / name, cwd=cwd)
-        for name, cwd in (("one", ROOT), ("two", FOLDER))
+        prepare_script("--dataset", "toy", "--data_dir", tmp_path / name, cwd=cwd)
+        for name, cwd in (("one", FOLDER.parent), ("two", FOLDER))
     ]
-    assert [(r.returncode, r.stderr) for r in results] == [(0, "")] * 2
-    assert results[0].stdout == results[1].stdout
-    assert [line.split(",")[0] for line in results[0].stdout.splitlines()] == [
+    assert [(status, err) for status, _, err in results] == [(0, "")] * 2
+    assert results[0] == results[1]
+    assert [line.split(",")[0] for line in results[0][1].splitlines()] == [
         "train: 4",
         "val: 200 sentence pairs",
     ]
     assert files_in(tmp_path / "one" / "toy") == files_in(tmp_path / "two" / "toy")
-    lexicon = dict(zip(prepare.TOY_SOURCE, prepare.TOY_TARGET))
+    lexicon = dict(zip(toy.SOURCE, toy.TARGET))
     assert len(lexicon) == len(set(lexicon.values())) == 36
-    adjectives = {prepare.TOY_SOURCE[i] for i in prepare.TOY_CLASSES["adjective"]}
+    adjectives = {toy.SOURCE[i] for i in toy.CLASSES["adjective"]}
     moved = 0
     for split in ("train", "val"):
         sources = read_lines(tmp_path / "one" / "toy" / f"{split}.src")
@@ -120,14 +109,11 @@ TALK = """<url>http://talk</url>
 
 
 def write_iwslt14(path, sides):
-    with tarfile.open(path, "w:gz") as archive:
-        for language, lines in sides.items():
-            body = "".join(f" {line} \n" for line in lines)
-            content = TALK.format(1, language, language, body).encode()
-            info = tarfile.TarInfo(f"de-en/train.tags.de-en.{language}")
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return path
+    files = {}
+    for language, lines in sides.items():
+        body = "".join(f" {line} \n" for line in lines)
+        files[f"de-en/train.tags.de-en.{language}"] = TALK.format(1, language, language, body)
+    return make_tar(path, files)
 
 
 def test_iwslt14(tmp_path, capsys):
@@ -210,7 +196,7 @@ def test_iwslt14(tmp_path, capsys):
 )
 def test_tokens_are_those_of_moses(german, english, expected):
     """Derived by hand from the rules of ``tokenizer.perl -l de`` and ``-l en``."""
-    assert prepare.tokenize([(german, english)]) == [expected]
+    assert iwslt14.tokenize([(german, english)]) == [expected]
 
 
 def news(lines):
@@ -253,11 +239,11 @@ def test_news_commentary(tmp_path, capsys):
     assert files_in(folder) != files_in(tmp_path / "two" / "news-commentary-v14-en-nl")
 
 
-def test_every_public_file(tmp_path):
-    files = [file for group in prepare.FILES.values() for file in group]
+def test_every_public_file():
+    files = [file for corpus in DATASETS.values() for file in corpus.files]
     assert all(isinstance(file, PublicFile) and file.url.startswith("http") for file in files)
     assert [bool(file.checksum) for file in files] == [True] * 4 + [False] * 4
-    assert [*prepare.FILES, "toy"] == prepare.DATASETS
+    assert [name for name, corpus in DATASETS.items() if not corpus.files] == ["toy"]
 
 
 @pytest.mark.parametrize(
@@ -294,7 +280,7 @@ def test_bad_sources_are_one_line_and_change_nothing(tmp_path, dataset, files, f
     source.mkdir()
     for name, content in files.items():
         (source / name).write_bytes(content)
-    folder = tmp_path / "data" / prepare.CORPORA[dataset].folder
+    folder = tmp_path / "data" / DATASETS[dataset].folder
     folder.mkdir(parents=True)
     (folder / "train.de").write_text("old")
     command = ["--dataset", dataset, "--source", str(source), "--data_dir", str(tmp_path / "data")]
@@ -304,15 +290,15 @@ def test_bad_sources_are_one_line_and_change_nothing(tmp_path, dataset, files, f
     assert files_in(folder) == {"train.de": b"old"}
 
 
+@pytest.mark.slow
 def test_errors_as_a_user_sees_them(tmp_path):
     for arguments, message in (
-        (["--dataset", "wmt14"], "invalid choice: 'wmt14'"),
+        (["--dataset", "wmt14"], "unknown dataset wmt14: did you mean iwslt14? (known: multi30k"),
         (["--dataset", "toy", "--val_size", "0"], "0 is not a positive number"),
         (["--dataset", "multi30k", "--source", tmp_path / "absent"], "there is no such file"),
     ):
-        result = run_script(*arguments, "--data_dir", tmp_path / "data", cwd=tmp_path)
-        assert result.returncode == 2
-        assert message in result.stderr and result.stderr.count("\n") == 1
+        result = prepare_script(*arguments, "--data_dir", tmp_path / "data", cwd=tmp_path)
+        assert_one_line(result, message)
         assert not (tmp_path / "data").exists()
 
 

@@ -3,19 +3,15 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import load_script
+from conftest import RAW, ROOT, load_script
 
 from attention_dynamics.cli import InputError
 from attention_dynamics.translation import data
 
 prepare = load_script("translation", "prepare_data")
-
-ROOT = Path(__file__).resolve().parents[1]
-RAW = ROOT.parent / "shared" / "data" / "raw"
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +66,17 @@ def test_take_and_concatenate(toy):
     assert both.target[3].tolist() == dataset.val.target[0].tolist()
 
 
-def test_training_subset_is_seeded_and_as_large_as_validation(toy):
+def test_the_evaluated_training_pairs_are_seeded_and_as_many_as_validation(toy):
     dataset = data.load_dataset(toy, "toy")
-    rows = data.training_subset(dataset)
-    assert len(rows) == len(set(rows)) == len(dataset.val)
-    assert rows.max() < len(dataset.train)
-    assert rows.tolist() == data.training_subset(dataset).tolist() != sorted(rows)
+    alone, splits = data.evaluated_pairs(dataset, with_train=False)
+    assert alone is dataset.val and list(splits) == ["val"]
+    pairs, splits = data.evaluated_pairs(dataset, with_train=True)
+    n = len(dataset.val)
+    assert [rows.tolist() for rows in splits.values()] == [list(range(n)), list(range(n, 2 * n))]
+    assert pairs.references[:n] == dataset.val.references
+    drawn = pairs.take(splits["train"]).references
+    assert drawn != dataset.train.references[:n] and set(drawn) <= set(dataset.train.references)
+    assert data.evaluated_pairs(dataset, with_train=True)[0].references == pairs.references
 
 
 def test_batches_hold_every_pair_once(toy):
@@ -89,6 +90,7 @@ def test_batches_hold_every_pair_once(toy):
     assert sorted(seen) == list(range(len(pairs)))
 
 
+@pytest.mark.slow
 def test_the_same_text_gives_the_same_pieces(toy):
     """In another process, and whatever the number of threads."""
     program = (

@@ -4,13 +4,12 @@ import contextlib
 import fnmatch
 import gzip
 import io
-import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any
 
 from attention_dynamics.cli import InputError
 
@@ -18,18 +17,22 @@ from attention_dynamics.cli import InputError
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile)
 UNREADABLE = (*DAMAGE, RuntimeError, NotImplementedError, OSError)
 
+File = IO[bytes] | gzip.GzipFile
+Files = Generator[tuple[str, File], None, None]
+
 
 class _Stream(io.RawIOBase):
     """The bytes of one file; damage shows, wherever it is met, as an InputError."""
 
-    def __init__(self, file: BinaryIO, path: Path):
+    def __init__(self, file: File, path: Path):
         self.file = file
+        self.name = str(path)
         self.path = path
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         with _explained(self.path):
             block = self.file.read(len(buffer))
         buffer[: len(block)] = block
@@ -56,8 +59,7 @@ def read_files(
     Raises
     ------
     InputError
-        where a path is missing or damaged, an archive holds what could write outside the folder
-        it is unpacked in (absolute names, ``..``, links, devices), or a pattern finds nothing.
+        where a path is missing or damaged, or a pattern finds nothing.
     """
     missing = set(patterns)
     for path in paths:
@@ -85,11 +87,10 @@ def text_lines(file: io.BufferedReader, encoding: str = "utf-8") -> Iterator[str
             for line in text:
                 yield line.rstrip("\r\n")
         except UnicodeDecodeError as error:
-            path = file.raw.path
-            raise InputError(f"{path} is damaged (not {encoding}: {error.reason})") from None
+            raise InputError(f"{file.name} is damaged (not {encoding}: {error.reason})") from None
 
 
-def _open_all(path: Path, patterns: Sequence[str]) -> Iterator[tuple[str, BinaryIO]]:
+def _open_all(path: Path, patterns: Sequence[str]) -> Files:
     """Names and contents of all files of an archive; of a folder, those that may match."""
     with _explained(path):
         if path.is_dir():
@@ -99,7 +100,7 @@ def _open_all(path: Path, patterns: Sequence[str]) -> Iterator[tuple[str, Binary
             magic = file.read(4)
             file.seek(0)
             if magic == b"PK\x03\x04":
-                yield from _zip_files(file, path)
+                yield from _zip_files(file)
             elif magic[:2] == b"\x1f\x8b":
                 with gzip.open(file) as unzipped:
                     yield from _tar_files(unzipped, path, path.name.removesuffix(".gz"))
@@ -107,7 +108,7 @@ def _open_all(path: Path, patterns: Sequence[str]) -> Iterator[tuple[str, Binary
                 yield from _tar_files(file, path, path.name)
 
 
-def _folder_files(folder: Path, patterns: Sequence[str]) -> Iterator[tuple[str, BinaryIO]]:
+def _folder_files(folder: Path, patterns: Sequence[str]) -> Files:
     seen = set()
     for pattern in patterns:
         for form in _forms(pattern):
@@ -120,17 +121,15 @@ def _folder_files(folder: Path, patterns: Sequence[str]) -> Iterator[tuple[str, 
                             yield name, file
 
 
-def _zip_files(file: BinaryIO, path: Path) -> Iterator[tuple[str, BinaryIO]]:
+def _zip_files(file: File) -> Files:
     with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
-            linked = stat.S_ISLNK(info.external_attr >> 16)
-            _check_name(info.filename, path, "a link" if linked else None)
             if not info.is_dir():
                 with archive.open(info) as member:
                     yield info.filename.removeprefix("./"), member
 
 
-def _tar_files(file: BinaryIO, path: Path, name: str) -> Iterator[tuple[str, BinaryIO]]:
+def _tar_files(file: File, path: Path, name: str) -> Files:
     """The files of a tar; where ``file`` is none, ``file`` itself under ``name``."""
     try:
         archive = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115  (closed below)
@@ -142,21 +141,12 @@ def _tar_files(file: BinaryIO, path: Path, name: str) -> Iterator[tuple[str, Bin
         return
     with archive:
         for info in archive:
-            kind = None if info.isfile() or info.isdir() else "a link or a device"
-            _check_name(info.name, path, kind)
-            if info.isfile():
-                with archive.extractfile(info) as member:
+            member = archive.extractfile(info) if info.isfile() else None
+            if member:
+                with member:
                     yield info.name.removeprefix("./"), member
         while file.read(1 << 20):  # gzip compares its checksum at the very end only
             pass
-
-
-def _check_name(name: str, path: Path, kind: str | None) -> None:
-    parts = name.replace("\\", "/").split("/")
-    if parts[0] == "" or parts[0].endswith(":") or ".." in parts:
-        kind = "a path outside of its folder"
-    if kind:
-        raise InputError(f"{path} holds {kind} ({name!r}) and is not read: get it from elsewhere")
 
 
 def _forms(pattern: str) -> list[str]:

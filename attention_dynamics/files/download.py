@@ -32,17 +32,19 @@ def locate(files: Sequence[PublicFile], source: Path | None, downloads: Path) ->
 
     Parameters
     ----------
-    files : what a dataset consists of
+    files : what a dataset consists of; empty for generated data
     source : None to download; or one of the files, a folder that has them under their public
         names, or the folder or file that a user made of them, which is then taken as it is
 
     Raises
     ------
     InputError
-        where ``source`` does not exist, or a download fails.
+        where ``source`` does not exist, a download fails, or there are no files to have a source.
     """
     if source is None:
         return [fetch(file, downloads) for file in files]
+    if not files:
+        raise InputError("--source: the data is generated, it has no source")
     if not source.exists():
         raise InputError(f"--source {source}: there is no such file or folder")
     paths = []
@@ -88,6 +90,7 @@ def fetch(file: PublicFile, folder: Path) -> Path:
             ),
         )
     except requests.HTTPError as error:
+        assert error.response is not None
         status = f"{error.response.status_code} {error.response.reason}"
         raise InputError(f"{file.url} could not be downloaded ({status}): {advice}") from None
     except (requests.ConnectTimeout, requests.ReadTimeout):

@@ -1,0 +1,69 @@
+"""news_commentary_v14_x_y: News Commentary v14, three pairs of languages."""
+
+import random
+from pathlib import Path
+
+from attention_dynamics.cli import InputError
+from attention_dynamics.files.download import PublicFile
+from attention_dynamics.translation.datasets.corpus import (
+    FIRST_ITERATIONS,
+    SAVES,
+    Corpus,
+    Options,
+    Pair,
+    Splits,
+)
+from attention_dynamics.translation.datasets.readers import leave_out_empty, read_lines
+
+
+def corpus(x: str, y: str, epochs: int, last_iterations: tuple[int, ...]) -> Corpus:
+    """The dataset of two languages."""
+    name = f"news-commentary-v14.{x}-{y}.tsv"
+
+    def read(paths: list[Path], options: Options) -> Splits:
+        pairs = leave_out_empty(read_pairs(paths, name))
+        return draw_validation(pairs, options.val_size, options.seed)
+
+    url = f"http://data.statmt.org/news-commentary/v14/training/{name}.gz"
+    return Corpus(
+        name=f"news_commentary_v14_{x}_{y}",
+        files=(PublicFile(f"{name}.gz", url),),
+        read=read,
+        folder=f"news-commentary-v14-{x}-{y}",
+        source="src",
+        target="trg",
+        json=True,
+        published=True,
+        train=f"--epochs {epochs} {SAVES}",
+        iterations=(*FIRST_ITERATIONS, *range(16000, 40001, 6000), *last_iterations),
+    )
+
+
+def read_pairs(paths: list[Path], name: str) -> list[Pair]:
+    """The two sides of a line, with a tab between them."""
+    pairs = []
+    for number, line in enumerate(read_lines(paths, [name])[name], start=1):
+        columns = line.split("\t")
+        if len(columns) != 2:
+            raise InputError(
+                f"{name}, line {number}: not two columns with a tab between them; get the public "
+                "file again"
+            )
+        pairs.append((columns[0].strip(), columns[1].strip()))
+    return pairs
+
+
+def draw_validation(pairs: list[Pair], val_size: int, seed: int) -> Splits:
+    """Draw ``val_size`` of the pairs for validation."""
+    if val_size >= len(pairs):
+        raise InputError(f"--val_size {val_size}: there are no more than {len(pairs):,} pairs")
+    chosen = set(random.Random(seed).sample(range(len(pairs)), val_size))
+    return {
+        "train": [pair for i, pair in enumerate(pairs) if i not in chosen],
+        "val": [pairs[i] for i in sorted(chosen)],
+    }
+
+
+EN_NL = corpus("en", "nl", 40, (50000, 60000, 70000, 80000, 90000, 100000, 130000))
+EN_PT = corpus("en", "pt", 30, (50000, 60000, 70000, 80000, 90000))
+IT_PT = corpus("it", "pt", 40, (50000, 52000))

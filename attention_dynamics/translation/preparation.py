@@ -1,0 +1,50 @@
+"""From a dataset's sentence pairs to its processed files."""
+
+import json
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from attention_dynamics.cli import InputError
+from attention_dynamics.files import storage
+from attention_dynamics.translation.data import pieces_path
+from attention_dynamics.translation.datasets.corpus import Corpus, Pair, Splits
+
+
+def write(splits: Splits, corpus: Corpus, data_dir: Path) -> None:
+    """Write all files; a failure leaves those that were there.
+
+    A SentencePiece model made from other sentences is removed: training makes another.
+    """
+    folder = data_dir / corpus.folder
+    contents: dict[Path, bytes] = {}
+    for split, pairs in splits.items():
+        if not pairs:
+            raise InputError(f"no sentence pair is left for {split}")
+        for side, language in enumerate((corpus.source, corpus.target)):
+            sentences = [pair[side] for pair in pairs]
+            lines = "".join(sentence + "\n" for sentence in sentences)
+            text = json.dumps(sentences, ensure_ascii=False) if corpus.json else lines
+            contents[folder / f"{split}.{language}"] = text.encode()
+            if corpus.json and split == "train":
+                contents[folder / f"{split}.{language}_raw"] = lines.encode()
+    if all(path.exists() and path.read_bytes() == new for path, new in contents.items()):
+        return
+    with ExitStack() as stack:
+        for path, content in contents.items():
+            file = stack.enter_context(storage.atomic_write(path))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # after this, the files need no more than a new name
+        pieces_path(folder).unlink(missing_ok=True)
+
+
+def describe(split: str, pairs: list[Pair]) -> str:
+    words = np.array([[len(sentence.split()) for sentence in pair] for pair in pairs])
+    source, target = np.quantile(words, (0.05, 0.5, 0.95, 1), axis=0, method="nearest").T
+    return f"{split}: {len(pairs):,} sentence pairs, words at 5/50/95/100%: " + ", ".join(
+        f"{side} {'/'.join(map(str, quantiles))}"
+        for side, quantiles in (("source", source), ("target", target))
+    )
