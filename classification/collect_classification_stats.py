@@ -2,26 +2,24 @@
 
     python collect_classification_stats.py --datasets IMDB SNS --out_file outputs/stats.pkl
 
-Reads what ``eval_dump.py`` and ``embedding_beta.py`` wrote (and ``logistic_beta.py``, where it has
+Reads what ``eval_dump.py`` and ``embedding_beta.py`` wrote (and ``logistic_beta.py``, if it has
 run), prints a table, and writes a pickle: ``{(dataset, metric, "val" | "train", "test_acc" |
-"train_acc"): summary}`` with ``"top 5% match"``, ``"kendall tau"`` or ``"spearman"`` as metric, and
-the summary of ``analysis/dynamics.py``.
+"train_acc"): summary}``. The metrics are those of ``analysis/metrics``, the summary is that of
+``analysis/dynamics.py`` with ``"dump"``, the id of the dump. Results that are in the pickle
+already, and are not collected again, stay in it.
 """
 
 from attention_dynamics import cli
 from attention_dynamics.analysis import collection
-from attention_dynamics.classification.data import DATASETS, beta_path, logistic_path
-from attention_dynamics.classification.evidence import evidence_of
+from attention_dynamics.classification.task import TASK
 
-# The performance that goes with the sentences of each split.
-PERFORMANCES = {"val": ["test_acc"], "train": ["train_acc"]}
+
+def parse_args():
+    return collection.parser("Collect the paper's tables.", __file__, TASK).parse_args()
 
 
 def main():
-    args = collection.parser(
-        "Collect the paper's figures from what the stages wrote.", __file__, DATASETS
-    ).parse_args()
-    collection.collect(args, PERFORMANCES, beta_path, evidence_of, logistic_path)
+    collection.collect(parse_args(), TASK)
 
 
 if __name__ == "__main__":

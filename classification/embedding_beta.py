@@ -1,28 +1,29 @@
-"""Fit the word baseline: a linear classifier of the mean of a sentence's embeddings.
+"""Fit the word baseline beta^px: a linear classifier of the mean of a sentence's embeddings.
 
-    python embedding_beta.py --dataset IMDB
+beta^px[w] = E[w] . u of the epoch with the lowest validation loss. A fit that was interrupted
+resumes.
 
-``beta^px[w] = E[w] . u`` of the epoch with the lowest validation loss goes to
-``outputs/<dataset>embedding<dim>beta.pkl``.
+reads:   data/<dataset>_train.json and _test.json, from prepare_data.py
+writes:  outputs/<dataset>embedding<embed_dim>beta.pkl
+next:    collect_classification_stats.py
+
+example:
+  python embedding_beta.py --dataset IMDB --epochs 60 --lr 0.00005
 """
 
 import numpy as np
+from torch import Tensor
 
 from attention_dynamics import cli
-from attention_dynamics.classification.data import (
-    DATASETS,
-    Sentences,
-    beta_path,
-    load_dataset,
-    to_tensors,
-)
+from attention_dynamics.classification.data import Sentences, beta_path, load_dataset, to_tensors
+from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.model import nll
 from attention_dynamics.classification.word_baseline import WordBaseline
 from attention_dynamics.training import word_baseline
 
 
 def parse_args():
-    parser = word_baseline.parser(DATASETS, lr=0.0002)
+    parser = word_baseline.parser(__doc__, DATASETS, lr=0.0002)
     parser.add_argument(
         "--test_set_size",
         type=cli.positive_int,
@@ -42,20 +43,17 @@ def main():
     path = beta_path(args.outputs_dir, args.dataset, args.embed_dim)
     settings = word_baseline.settings_of(args, test_set_size=len(test_set), data=dataset.digest)
     if word_baseline.is_fitted(path, settings):
-        print(f"{path} is finished")
         return
 
     cli.seed_everything(args.seed)
     model = WordBaseline(len(dataset.vocab), args.embed_dim).to(device)
 
-    def losses(sentences: Sentences, order: np.ndarray):
-        """Of each batch, the summed binary cross-entropy."""
-        for start in range(0, len(order), args.bsize):
-            batch = sentences.take(order[start : start + args.bsize])
-            tokens, lengths, labels = to_tensors(batch, device)
-            yield nll(model(tokens, lengths), labels).sum()
+    def batch_loss(sentences: Sentences, rows: np.ndarray, training: bool) -> Tensor:
+        """Summed binary cross-entropy."""
+        tokens, lengths, labels = to_tensors(sentences.take(rows), device)
+        return nll(model(tokens, lengths), labels).sum()
 
-    word_baseline.fit(model, losses, dataset.train, test_set, dataset.vocab, path, settings)
+    word_baseline.fit(model, batch_loss, dataset.train, test_set, dataset.vocab, path, settings)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,32 @@
 """Evaluate saved checkpoints: alpha, beta and Delta on test and training sentences.
 
-    python eval_dump.py --dataset IMDB
+The published checkpoints of the dataset are evaluated, or those that configs/<dataset>.json (or
+<dataset>_log.json) lists. A listed iteration past the end of training is left out. If it is
+interrupted, the same command resumes; run again later, it adds what is new.
 
-Reads the list of checkpoints in ``configs/<dataset>.json`` (or ``<dataset>_log.json``), writes
-``outputs/<dataset>_logs.pkl`` (see ``files/dump.py``). A listed iteration
-past the end of training is left out. Interrupted, it keeps what it has evaluated; run again, it
-adds what is missing.
+reads:   models/<dataset>/, from train_classifier.py; data/
+writes:  outputs/<dataset>_logs.pkl (attention_dynamics/analysis/dump.py describes it)
+next:    embedding_beta.py, then collect_classification_stats.py
+
+example:
+  python eval_dump.py --dataset IMDB
 """
 
 import numpy as np
 
 from attention_dynamics import cli
-from attention_dynamics.classification.data import (
-    DATASETS,
-    evaluated_sentences,
-    load_dataset,
-    name_of_files,
-)
+from attention_dynamics.classification.columns import COLUMNS
+from attention_dynamics.classification.data import evaluated_sentences, load_dataset
+from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import evaluate_checkpoint
-from attention_dynamics.classification.model import build, load_config
+from attention_dynamics.classification.model import VERSION, build, load_config
+from attention_dynamics.corpus import find
 from attention_dynamics.files.dump import dump_path, evaluate_missing
 from attention_dynamics.training import checkpoints
 
 
 def parse_args():
-    parser = cli.Parser(description="Dump alpha, beta and Delta of saved checkpoints.")
+    parser = cli.Parser(__doc__)
     cli.add_model_config(parser, __file__)
     cli.add_dataset(parser, DATASETS)
     parser.add_argument(
@@ -42,34 +44,32 @@ def main():
     args = parse_args()
     device = cli.find_device(args.device)
     config = load_config(args.config)
-    config_name = name_of_files(args.configs_dir, args.dataset, ".json", "_log.json")
-    evaluated = checkpoints.load_evaluated(
-        checkpoints.evaluated_path(args.configs_dir, config_name), grad_by_default=True
-    )
+    corpus = find(DATASETS, args.dataset)
+    evaluated = checkpoints.listed(args.configs_dir, corpus, grad_by_default=True)
     dataset = load_dataset(args.data_dir, args.dataset)
+    settings = {**config, "version": VERSION, "data": dataset.digest}
     train = f'"python train_classifier.py --dataset {args.dataset} ..." makes them'
     evaluated, paths = checkpoints.evaluated_checkpoints(
-        evaluated, args.models_dir, args.dataset, config, train, end_is_last=True
+        evaluated, args.models_dir, args.dataset, config, settings, train, end_is_last=True
     )
-
-    test_rows, train_rows = evaluated_sentences(dataset, args.test_set_size)
-    sentences = dataset.test.take(test_rows).concatenate(dataset.train.take(train_rows))
-    in_test = np.arange(len(sentences)) < len(test_rows)
+    sentences, splits = evaluated_sentences(dataset, args.test_set_size)
+    settings |= {"columns": {name: column.version for name, column in COLUMNS.items()}}
     header = {
         "dataset": args.dataset,
+        "settings": settings | {split: len(rows) for split, rows in splits.items()},
         "vocab": dataset.vocab,
         "sentences": {
             "tokens": sentences.tokens.values.astype(np.int32),
             "offsets": sentences.tokens.offsets,
             "target": sentences.gold,
-            "split": np.where(in_test, "val", "train"),
+            "split": np.repeat(list(splits), [len(rows) for rows in splits.values()]),
         },
     }
 
     def evaluate(entry: checkpoints.Evaluated, checkpoint):
         model = build(config, len(dataset.vocab), entry.uniform).to(device).requires_grad_(False)
         checkpoints.load_weights(model, checkpoint, train)
-        columns = evaluate_checkpoint(model, sentences, in_test, entry.calculate_grad, device)
+        columns = evaluate_checkpoint(model, sentences, splits, entry.calculate_grad, device)
         metas = columns["metas"]
         cli.say(
             f"{entry.name} {entry.iteration:>6}   test accuracy {metas['test_acc']:.4f}   "

@@ -1,19 +1,23 @@
-"""Fit a logistic word baseline: a logistic regression on the relative counts of words.
+"""Fit the logistic word baseline beta^lr: a logistic regression on the relative counts of words.
 
-    python logistic_beta.py --dataset IMDB
+A word's count in a sentence is divided by the sentence's number of tokens. So the logit is the mean
+of beta^lr over all tokens plus a bias, as in embedding_beta.py, but this problem is convex: it has
+one solution. A tenth of the training set is held out to choose the strength of the L2
+regularization; then all of the training set is fitted. The test set takes no part.
 
-A word's count in a sentence is divided by the sentence's number of tokens, so the logit is
-``mean(beta^lr[t]) + b`` over all tokens, as in ``embedding_beta.py``; but this problem is convex,
-with one solution. The strength of its L2 regularisation is the one with the lowest loss on a tenth
-of the training set, held out for that; then all of the training set is fitted. The test set takes
-no part. A label that is a float counts as 1 above 0.5. ``beta^lr`` goes to
-``outputs/<dataset>_logistic_beta.pkl``.
+reads:   data/<dataset>_train.json and _test.json, from prepare_data.py
+writes:  outputs/<dataset>_logistic_beta.pkl
+next:    collect_classification_stats.py, which adds A and xi for beta^lr if the file exists
+
+example:
+  python logistic_beta.py --dataset IMDB
 """
 
 import numpy as np
 
 from attention_dynamics import cli
-from attention_dynamics.classification.data import DATASETS, load_dataset, logistic_path
+from attention_dynamics.classification.data import load_dataset, logistic_path
+from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.logistic import (
     choose_strength,
     fit,
@@ -23,7 +27,7 @@ from attention_dynamics.training import word_baseline
 
 
 def parse_args():
-    parser = cli.Parser(description="Fit the logistic word baseline beta^lr.")
+    parser = cli.Parser(__doc__)
     cli.add_dataset(parser, DATASETS)
     parser.add_argument(
         "--test_set_size",
@@ -41,9 +45,9 @@ def main():
     dataset = load_dataset(args.data_dir, args.dataset)
     test_set = dataset.test.first(args.test_set_size)
     path = logistic_path(args.outputs_dir, args.dataset)
-    settings = {"seed": args.seed, "test_set_size": len(test_set), "data": dataset.digest}
+    settings = {"seed": args.seed, "test_set_size": len(test_set), "version": word_baseline.VERSION}
+    settings |= {"data": dataset.digest}
     if word_baseline.is_fitted(path, settings):
-        print(f"{path} is finished")
         return
 
     shares, labels = relative_counts(dataset.train, len(dataset.vocab)), dataset.train.gold

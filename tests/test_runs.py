@@ -5,11 +5,14 @@ import re
 
 import pytest
 import torch
+from conftest import write_json
 from torch import nn
 
+from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import find
 from attention_dynamics.files import storage
-from attention_dynamics.training import checkpoints, runs
+from attention_dynamics.training import checkpoints
 from attention_dynamics.training.checkpoints import (
     Evaluated,
     load_evaluated,
@@ -17,7 +20,7 @@ from attention_dynamics.training.checkpoints import (
     require_checkpoints,
 )
 from attention_dynamics.training.runs import (
-    Progress,
+    Run,
     checkpoint_path,
     load_model_config,
     run_folder,
@@ -98,11 +101,6 @@ def test_published_names_of_keys(tmp_path):
 
 FIELDS = {"h_dim": int, "b_size": int, "dropout": float}
 GOOD = {"h_dim": 8, "b_size": 4, "dropout": 0.5}
-
-
-def write_json(path, value):
-    path.write_text(value if isinstance(value, str) else json.dumps(value))
-    return path
 
 
 def test_model_config(tmp_path):
@@ -206,12 +204,21 @@ def test_a_checkpoint_that_is_listed_twice(tmp_path):
 
 
 def test_where_the_list_of_checkpoints_is_found(tmp_path):
-    with pytest.raises(InputError, match=r"neither .*IMDB\.json nor .*IMDB_log\.json exists"):
-        checkpoints.evaluated_path(tmp_path, "IMDB")
-    write_json(tmp_path / "IMDB_log.json", [ENTRY])
-    assert checkpoints.evaluated_path(tmp_path, "IMDB") == tmp_path / "IMDB_log.json"
-    write_json(tmp_path / "IMDB.json", [ENTRY])
-    assert checkpoints.evaluated_path(tmp_path, "IMDB") == tmp_path / "IMDB.json"
+    """Under the name that was asked for, else another name of the dataset, else in the table."""
+    corpus = find(DATASETS, "SMS")
+
+    def iterations():
+        return [entry.iteration for entry in checkpoints.listed(tmp_path, corpus, True)]
+
+    published = iterations()
+    assert len(published) == 7 * 22 and published[:3] == [0, 10, 50]
+    for number, name in enumerate(("SNS_log", "SNS", "SMS_log", "SMS"), start=1):
+        write_json(tmp_path / f"{name}.json", [{**ENTRY, "iteration": number}])
+        write_json(tmp_path / "IMDB.json", [{**ENTRY, "iteration": 77}])
+        assert iterations() == [number]
+    write_json(tmp_path / "SMS.json", "[")
+    with pytest.raises(InputError, match=r"SMS\.json"):
+        iterations()
 
 
 # Checkpoints
@@ -252,10 +259,11 @@ def test_weights_of_another_size_are_refused(tmp_path):
         load_weights(nn.Linear(3, 2), path, "train")
 
 
-# Going on with a run. A tiny one: a linear model on random batches, drawn from torch's generator
+# Resuming a run. A tiny one: a linear model on random batches, drawn from torch's generator
 # so that its state has to come back, trained as train_classifier.py does.
 
 SETTINGS = {"h_dim": 4, "seed": 20, "uniform": False, "data": "abc"}
+SETTINGS |= {"optimizer": "adam", "lr": 0.001, "version": 1}
 
 
 class Killed(BaseException):
@@ -265,25 +273,22 @@ class Killed(BaseException):
 def train(folder, steps, save_every=5, custom=(), settings=SETTINGS, kill_at=None):
     """Train to the end, or until ``kill_at`` updates are made; gives the step it started from."""
     saves = saved_steps(steps, save_every, custom, end_is_last=True)
-    progress = Progress(folder, settings, steps, saves)
-    start = progress.step
-    if start == steps:
+    run = Run(folder, settings, steps, saves)
+    start = run.step
+    if run.finished:
         return start
     torch.manual_seed(settings["seed"])
     model = nn.Linear(4, 1)
-    optimizer = torch.optim.Adam(model.parameters())
-    progress.restore(model, optimizer)
-    loss = torch.zeros(())
-    for step in range(start, steps):
-        if step in saves and step not in progress.saved:
-            progress.save(step, step, model, optimizer, {"loss": loss.item()})
+    run.begin(model, torch.optim.Adam(model.parameters()))
+
+    def loss(step):
         if step == kill_at:
             raise Killed
-        loss = (model(torch.randn(8, 4)) ** 2).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    progress.save(steps, steps - 1, model, optimizer, {"loss": loss.item()})
+        return (model(torch.randn(8, 4)) ** 2).mean()
+
+    for step, losses in run.updates(loss, steps, set(saves) - set(run.saved)):
+        row = {"loss": losses[-1].item() if losses else 0.0}
+        run.save_checkpoint(step, step if step < steps else steps - 1, row)
     return start
 
 
@@ -323,18 +328,18 @@ def test_a_run_that_was_killed_ends_with_the_same_bytes(kill_at, whole, tmp_path
 def test_a_run_killed_between_the_files_of_a_save(number, kind, whole, tmp_path, monkeypatch):
     """``resume.pt`` is written, and then the process dies before the checkpoint."""
     folder = tmp_path / "run"
-    write_results = Progress._write_results
+    write_results = Run._write_results
     calls = iter(range(100))
 
-    def killed(progress):
+    def killed(run):
         if next(calls) == number:
             if kind == "history":
                 storage.save_text("step,loss\n", folder / "history.csv")
             raise Killed
-        write_results(progress)
+        write_results(run)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Progress, "_write_results", killed)
+        patch.setattr(Run, "_write_results", killed)
         with pytest.raises(Killed):
             train(folder, 20, custom=[2, 3])
     assert len(files_of(folder)) == number
@@ -364,13 +369,16 @@ def test_time_before_an_interruption_counts(tmp_path, monkeypatch):
     assert 0 < before < after < 10_000
 
 
+TRAINED_WITH = {"h_dim": 4, "data": "abc", "version": 1}
+
+
 def listed(*iterations, seed=20):
     return [Evaluated("Normal_A", iteration, seed, False, True) for iteration in iterations]
 
 
 def evaluated_of(folder, entries, **options):
     return checkpoints.evaluated_checkpoints(
-        entries, folder, "x", {"h_dim": 4, "b_size": 2}, "train it", **options
+        entries, folder, "x", {"h_dim": 4, "b_size": 2}, TRAINED_WITH, "train it", **options
     )
 
 
@@ -378,6 +386,7 @@ def test_what_lies_past_the_end_of_a_run_is_left_out(tmp_path, capsys):
     """By the run's own record; what is missing before the end is an error."""
     folder = run_folder(tmp_path, "x", {"h_dim": 4, "b_size": 2}, 20, False)
     train(folder, 20)
+    capsys.readouterr()
     entries = listed(0, 5, 19, 20, 25)
     kept, paths = evaluated_of(tmp_path, entries, end_is_last=True)
     assert kept == entries[:3]
@@ -405,40 +414,37 @@ def test_the_end_that_was_planned_is_recorded(tmp_path, capsys):
     folder = run_folder(tmp_path, "x", {"h_dim": 4, "b_size": 2}, 20, False)
     with pytest.raises(Killed):
         train(folder, 20, kill_at=12)
-    assert checkpoints.planned_steps(folder) == 20
+    assert checkpoints.run_record(folder)["steps"] == 20
     with pytest.raises(InputError, match="model15"):
         evaluated_of(tmp_path, listed(0, 15))
     train(folder, 20)
     train(folder, 30)
-    assert checkpoints.planned_steps(folder) == 30
+    assert checkpoints.run_record(folder)["steps"] == 30
     kept, _ = evaluated_of(tmp_path, listed(0, 25, 31), end_is_last=True)
     assert [entry.iteration for entry in kept] == [0, 25]
     assert "Normal_A 31 (ends at 29)" in capsys.readouterr().out
-    assert checkpoints.planned_steps(tmp_path) is None
+    assert checkpoints.run_record(tmp_path) == {}
 
 
-def test_a_run_of_a_version_that_recorded_no_end(tmp_path):
-    """Its checkpoints are missing as before; the same training command then records the end."""
+@pytest.mark.parametrize("key", TRAINED_WITH)
+def test_checkpoints_of_other_settings_are_not_evaluated(key, tmp_path):
+    """Such as those of an older version of the mathematics, or of other data."""
     folder = run_folder(tmp_path, "x", {"h_dim": 4, "b_size": 2}, 20, False)
-    train(folder, 20)
-    record = storage.load_json(folder / "run.json", "")
-    del record["steps"]
-    storage.save_json(record, folder / "run.json")
-    with pytest.raises(InputError, match="model25"):
-        evaluated_of(tmp_path, listed(0, 25))
-    assert train(folder, 20) == 20
-    assert evaluated_of(tmp_path, listed(0, 25))[0] == listed(0)
+    train(folder, 20, settings={**SETTINGS, key: 7})
+    with pytest.raises(InputError, match=rf"other settings \(.*{key}") as error:
+        evaluated_of(tmp_path, listed(0, 5))
+    assert str(folder) in str(error.value) and "train it" in str(error.value)
+    (folder / "run.json").unlink()  # as the authors': nothing is known of them
+    assert evaluated_of(tmp_path, listed(0, 5))[0] == listed(0, 5)
 
 
-def test_a_checkpoint_that_is_there_is_never_left_out(tmp_path, capsys):
-    """A run begun again with an earlier end leaves the later checkpoints of the longer one."""
-    folder = run_folder(tmp_path, "x", {"h_dim": 4, "b_size": 2}, 20, False)
-    train(folder, 20)
-    train(folder, 10)
-    assert checkpoints.planned_steps(folder) == 10
-    capsys.readouterr()
-    assert evaluated_of(tmp_path, listed(0, 15))[0] == listed(0, 15)
-    assert capsys.readouterr().out == ""
+def test_runs_of_different_optimizers_are_not_compared(tmp_path):
+    for seed, optimizer in ((20, "adam"), (13, "sgd")):
+        folder = run_folder(tmp_path, "x", {"h_dim": 4, "b_size": 2}, seed, False)
+        train(folder, 10, settings={**SETTINGS, "seed": seed, "optimizer": optimizer})
+    assert evaluated_of(tmp_path, listed(5, seed=13))[0] == listed(5, seed=13)
+    with pytest.raises(InputError, match=r"optimizer: sgd, now adam"):
+        evaluated_of(tmp_path, listed(5) + listed(5, seed=13))
 
 
 def test_runs_that_end_at_different_steps(tmp_path, capsys):
@@ -498,16 +504,16 @@ def test_old_checkpoints_do_not_pass_for_those_of_a_run_begun_again(number, tmp_
     longer, again = tmp_path / "longer", tmp_path / "again"
     train(longer, 40, custom=[19])
     train(again, 20)
-    write_results = Progress._write_results
+    write_results = Run._write_results
     calls = iter(range(100))
 
-    def killed(progress):
+    def killed(run):
         if next(calls) == number:
             raise Killed
-        write_results(progress)
+        write_results(run)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Progress, "_write_results", killed)
+        patch.setattr(Run, "_write_results", killed)
         with pytest.raises(Killed):
             train(again, 40, custom=[19])
     train(again, 40, custom=[19])
@@ -541,14 +547,14 @@ def test_a_checkpoint_that_was_lost(name, tmp_path, whole, capsys):
     assert files_of(folder) == files_of(whole)
 
 
-def test_fewer_steps_begin_again(tmp_path, capsys):
-    folder, other = tmp_path / "run", tmp_path / "other"
+def test_fewer_steps_are_refused(tmp_path):
+    """They would replace a longer run by a shorter one."""
+    folder = tmp_path / "run"
     train(folder, 20)
-    train(other, 12)
-    assert train(folder, 12) == 0
-    assert "20 steps, more than 12" in capsys.readouterr().out
-    for name, content in files_of(other).items():
-        assert files_of(folder)[name] == content
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(InputError, match=r"holds 20 steps, more than 12: delete .* --models_dir"):
+        train(folder, 12)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.parametrize("key", [*SETTINGS, "new"])
@@ -562,7 +568,7 @@ def test_a_run_of_other_settings_is_refused_and_left_alone(key, tmp_path):
     if key in SETTINGS:
         fewer = {k: v for k, v in SETTINGS.items() if k != key}
         with pytest.raises(InputError, match=f"other settings.*{key}"):
-            Progress(folder, fewer, 20, saved_steps(20, 5, [], end_is_last=True))
+            Run(folder, fewer, 20, saved_steps(20, 5, [], end_is_last=True))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -600,7 +606,7 @@ def test_a_damaged_resume_file_is_one_line(content, tmp_path):
     assert str(folder) in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_full_disk_leaves_a_run_that_goes_on(whole, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_a_run_that_resumes(whole, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     save_torch, calls = storage.save_torch, iter(range(100))
 
@@ -610,7 +616,7 @@ def test_a_full_disk_leaves_a_run_that_goes_on(whole, tmp_path, monkeypatch):
         save_torch(value, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs.storage, "save_torch", fail)
+        patch.setattr(storage, "save_torch", fail)
         with pytest.raises(InputError, match="No space"):
             train(folder, 20, custom=[2, 3])
     train(folder, 20, custom=[2, 3])

@@ -1,29 +1,28 @@
-"""Fit the word baseline: each target token from the mean of the source sentence's embeddings.
+"""Fit the word baseline beta^px: each target token from the mean of the source embeddings.
 
-    python embedding_beta.py --dataset multi30k
+beta^px[i, o] = softmax(E W)[i, o] of the epoch with the lowest validation loss: a matrix of source
+tokens x target tokens. A fit that was interrupted resumes.
 
-``beta^px[i, o] = softmax(E W)[i, o]`` of the epoch with the lowest validation loss, a matrix of
-source tokens x target tokens, goes to ``outputs/<dataset>embedding<dim>translation.pkl``. With
-``--published_loss`` the training loss is that of the published code. The result replaces a fit
-without it; ``settings`` in the file tells which one it is.
+reads:   data/<dataset>/, from prepare_data.py
+writes:  outputs/<dataset>embedding<embed_dim>translation.pkl
+next:    collect_translation_stats.py
+
+example:
+  python embedding_beta.py --dataset multi30k
 """
 
 import numpy as np
+from torch import Tensor
 
 from attention_dynamics import cli
 from attention_dynamics.training import word_baseline
-from attention_dynamics.translation.data import (
-    DATASETS,
-    Pairs,
-    add_vocab_size,
-    beta_path,
-    load_dataset,
-)
+from attention_dynamics.translation.data import Pairs, add_vocab_size, beta_path, load_dataset
+from attention_dynamics.translation.datasets import DATASETS
 from attention_dynamics.translation.word_baseline import WordBaseline, summed_loss
 
 
 def parse_args():
-    parser = word_baseline.parser(DATASETS, lr=0.001)
+    parser = word_baseline.parser(__doc__, DATASETS, lr=0.001)
     parser.add_argument(
         "--published_loss",
         action="store_true",
@@ -44,20 +43,16 @@ def main():
         args, published_loss=args.published_loss, data=dataset.digest
     )
     if word_baseline.is_fitted(path, settings):
-        print(f"{path} is finished")
         return
 
     cli.seed_everything(args.seed)
     model = WordBaseline(len(dataset.vocab), args.embed_dim).to(device)
 
-    def losses(pairs: Pairs, order: np.ndarray):
-        """The loss of each batch; the published one is for training alone."""
-        published = args.published_loss and pairs is dataset.train
-        for start in range(0, len(order), args.bsize):
-            batch = pairs.take(order[start : start + args.bsize])
-            yield summed_loss(model, batch, device, published)
+    def batch_loss(pairs: Pairs, rows: np.ndarray, training: bool) -> Tensor:
+        """Summed negative log-likelihood; the published one is for training alone."""
+        return summed_loss(model, pairs.take(rows), device, args.published_loss and training)
 
-    word_baseline.fit(model, losses, dataset.train, dataset.val, dataset.vocab, path, settings)
+    word_baseline.fit(model, batch_loss, dataset.train, dataset.val, dataset.vocab, path, settings)
 
 
 if __name__ == "__main__":

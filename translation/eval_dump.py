@@ -1,36 +1,34 @@
 """Evaluate saved checkpoints: alpha, beta and Delta of every target token, and BLEU.
 
-    python eval_dump.py --dataset multi30k --eval_bleu --include_train_subset
+The published checkpoints of the dataset are evaluated, or those that configs/<dataset>.json (or
+<dataset>_log.json) lists. A listed iteration past the end of training is left out. If it is
+interrupted, the same command resumes; run again later, it adds what is new.
 
-Reads the list of checkpoints in ``configs/<dataset>.json`` (or ``<dataset>_log.json``), writes
-``outputs/<dataset>_logs.pkl`` (see ``files/dump.py``). Its columns have a row
-for each target token after <s>: a distribution over the source tokens. A listed iteration past the
-end of training is left out. Interrupted, it keeps what it has evaluated; run again, it adds what is
-missing.
+reads:   models/<dataset>/, from train_translation.py; data/
+writes:  outputs/<dataset>_logs.pkl (attention_dynamics/analysis/dump.py describes it); its columns
+         have a row for each target token after <s>: a distribution over the source tokens
+next:    embedding_beta.py, then collect_translation_stats.py
+
+example:
+  python eval_dump.py --dataset multi30k --eval_bleu --include_train_subset
 """
 
 import numpy as np
 
 from attention_dynamics import cli
+from attention_dynamics.corpus import find
 from attention_dynamics.files.dump import dump_path, evaluate_missing
 from attention_dynamics.training import checkpoints
-from attention_dynamics.translation.data import (
-    DATASETS,
-    add_vocab_size,
-    evaluated_pairs,
-    load_dataset,
-)
+from attention_dynamics.translation.columns import COLUMNS
+from attention_dynamics.translation.data import add_vocab_size, evaluated_pairs, load_dataset
+from attention_dynamics.translation.datasets import DATASETS
 from attention_dynamics.translation.decoding import bleu
 from attention_dynamics.translation.evaluation import evaluate_checkpoint
-from attention_dynamics.translation.influence import gradient_influence
-from attention_dynamics.translation.model import (
-    build,
-    load_config,
-)
+from attention_dynamics.translation.model import VERSION, build, load_config
 
 
 def parse_args():
-    parser = cli.Parser(description="Dump alpha, beta and Delta of saved checkpoints.")
+    parser = cli.Parser(__doc__)
     cli.add_model_config(parser, __file__)
     cli.add_dataset(parser, DATASETS)
     parser.add_argument("--eval_bleu", action="store_true", help="BLEU as well as token accuracy")
@@ -55,17 +53,19 @@ def main():
     args = parse_args()
     device = cli.find_device(args.device)
     config = load_config(args.config)
-    evaluated = checkpoints.load_evaluated(
-        checkpoints.evaluated_path(args.configs_dir, args.dataset), grad_by_default=False
-    )
+    corpus = find(DATASETS, args.dataset)
+    evaluated = checkpoints.listed(args.configs_dir, corpus, grad_by_default=False)
     dataset = load_dataset(args.data_dir, args.dataset, args.vocab_size)
+    settings = {**config, "version": VERSION, "data": dataset.digest}
     train = f'"python train_translation.py --dataset {args.dataset} ..." makes them'
     evaluated, paths = checkpoints.evaluated_checkpoints(
-        evaluated, args.models_dir, args.dataset, config, train
+        evaluated, args.models_dir, args.dataset, config, settings, train
     )
     pairs, splits = evaluated_pairs(dataset, args.include_train_subset)
+    settings |= {"columns": {name: column.version for name, column in COLUMNS.items()}}
     header = {
         "dataset": args.dataset,
+        "settings": settings | {split: len(rows) for split, rows in splits.items()},
         "vocab": dataset.vocab,
         "sentences": {
             "source": pairs.source.values.astype(np.int32),
@@ -80,9 +80,9 @@ def main():
         model = build(config, len(dataset.vocab), entry.uniform).to(device)
         model.eval().requires_grad_(False)
         checkpoints.load_weights(model, checkpoint, train)
-        columns = evaluate_checkpoint(model, pairs, splits, device)
-        if entry.calculate_grad:
-            columns["grad"] = gradient_influence(model, pairs, device, args.grad_bsize)
+        columns = evaluate_checkpoint(
+            model, pairs, splits, entry.calculate_grad, device, args.grad_bsize
+        )
         metas = columns["metas"]
         if args.eval_bleu:
             for split, rows in splits.items():

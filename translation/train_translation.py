@@ -1,44 +1,48 @@
 """Train a translator with single-head attention and save checkpoints along the way.
 
-    python train_translation.py --dataset multi30k --seed 20
+A run that was interrupted resumes from its last save and ends with the same bytes as one that was
+not. The same command with more --epochs extends a finished run.
 
-The checkpoint ``model<step>`` in the run's folder under ``models/`` holds the weights after
-``step`` updates; ``model`` those of the epoch with the best validation accuracy; ``history.csv``
-the loss at every save and validation after every epoch; ``best.json`` the best epoch and its BLEU.
-A run that was interrupted goes on from its last save and ends with the same bytes as one that was
-not.
+reads:   data/<dataset>/, from prepare_data.py; the SentencePiece model is trained if it is missing
+writes:  models/<dataset>/<run>/: model<step>, the weights after <step> updates; model, those of the
+         epoch with the best validation accuracy; best.json, that epoch and its BLEU; history.csv,
+         run.json, resume.pt
+next:    eval_dump.py, when all runs of the dataset are trained (train_runs.sh trains them)
+
+example:
+  python train_translation.py --dataset multi30k --seed 20
 """
 
 import math
 from pathlib import Path
+from typing import Any
 
-import torch
+from torch import Tensor
 
 from attention_dynamics import cli
 from attention_dynamics.analysis.ragged import training_rows
 from attention_dynamics.files import storage
-from attention_dynamics.training import checkpoints, runs
-from attention_dynamics.translation.data import (
-    DATASETS,
-    Dataset,
-    add_vocab_size,
-    load_dataset,
-    to_tensors,
-)
+from attention_dynamics.training import optimizers
+from attention_dynamics.training.checkpoints import load_weights
+from attention_dynamics.training.engine import mean
+from attention_dynamics.training.runs import Run, run_folder, saved_steps
+from attention_dynamics.translation.data import Dataset, add_vocab_size, load_dataset, to_tensors
+from attention_dynamics.translation.datasets import DATASETS
 from attention_dynamics.translation.decoding import bleu
 from attention_dynamics.translation.evaluation import validate
-from attention_dynamics.translation.model import build, load_config
+from attention_dynamics.translation.model import VERSION, build, load_config
 
 
 def parse_args():
-    parser = cli.Parser(description="Train a translator with single-head attention.")
+    parser = cli.Parser(__doc__)
     parser.add_argument("--seed", type=cli.seed, required=True, help="seed of this run")
     cli.add_dataset(parser, DATASETS)
     parser.add_argument("--epochs", type=cli.positive_int, default=20, help="epochs to train for")
     parser.add_argument("--uniform", action="store_true", help="uniform attention")
     cli.add_model_config(parser, __file__)
+    optimizers.add_flags(parser)
     parser.add_argument(
-        "--save_every", type=cli.positive_int, default=250, help="save each time after so many"
+        "--save_every", type=cli.positive_int, default=250, help="steps between checkpoints"
     )
     parser.add_argument(
         "--custom_saves", type=cli.steps, default=[], help="more steps to save at: 0,10,50"
@@ -59,59 +63,44 @@ def main():
         for epoch in range(1, args.epochs + 1)
     ]
     steps = epoch_ends[-1]
-    saves = runs.saved_steps(steps, args.save_every, args.custom_saves)
+    saves = saved_steps(steps, args.save_every, args.custom_saves)
 
-    folder = runs.run_folder(args.models_dir, args.dataset, config, args.seed, args.uniform)
-    settings = {**config, "seed": args.seed, "uniform": args.uniform, "data": dataset.digest}
-    progress = runs.Progress(folder, settings, steps, saves)
-    if progress.step == steps:
+    settings = {**config, "seed": args.seed, "uniform": args.uniform, "version": VERSION}
+    settings |= {"optimizer": args.optimizer, "lr": args.lr, "data": dataset.digest}
+    folder = run_folder(args.models_dir, args.dataset, config, args.seed, args.uniform)
+    run = Run(folder, settings, steps, saves)
+    if run.finished:
         print(f"{folder} is finished: {steps} steps")
-        say_best(folder, progress.history, config, dataset, args.uniform, device)
+        say_best(folder, run.history, config, dataset, args.uniform, device)
         return
 
     cli.seed_everything(args.seed)
     model = build(config, len(dataset.vocab), args.uniform).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), fused=True)
-    progress.restore(model, optimizer)
+    run.begin(model, optimizers.build(settings, model.parameters()))
 
-    losses = []  # since the last save
+    def loss(step: int) -> Tensor:
+        rows = training_rows(len(dataset.train), config["b_size"], args.seed, step)
+        return model.losses(*to_tensors(dataset.train.take(rows), device)).mean()
 
-    def save(step: int) -> None:
-        row = {"epoch": None, "train_loss": sum(losses) / len(losses) if losses else math.nan}
+    validated = {row["step"] for row in epochs_of(run.history)}
+    pauses = (set(saves) - set(run.saved)) | (set(epoch_ends) - validated)
+    for step, losses in run.updates(loss, steps, pauses):
+        row: dict[str, Any] = {"epoch": None, "train_loss": mean(losses)}
         row |= {"val_loss": None, "val_perplexity": None, "val_acc": None}
-        losses.clear()
         line = f"step {step:<6} train loss {row['train_loss']:.4f}"
         best = False
         if step in epoch_ends:
             row["epoch"] = epoch_ends.index(step) + 1
             row["val_loss"], row["val_acc"] = validate(model, dataset.val, device)
             row["val_perplexity"] = math.exp(row["val_loss"])
-            best = row["val_acc"] > max(
-                (r["val_acc"] for r in epochs_of(progress.history)), default=-1
-            )
+            best = row["val_acc"] > max((r["val_acc"] for r in epochs_of(run.history)), default=-1)
             line += (
                 f"   epoch {row['epoch']}: validation perplexity {row['val_perplexity']:.3f}   "
                 f"accuracy {row['val_acc']:.2f}%"
             )
-        name = step if step in saves else None
-        progress.save(step, name, model, optimizer, row, best)
+        run.save_checkpoint(step, step if step in saves else None, row, best)
         cli.say(line)
-
-    print(folder)
-    for step in cli.progress_bar(
-        range(progress.step, steps), initial=progress.step, total=steps, unit="step"
-    ):
-        validated = any(row["step"] == step for row in epochs_of(progress.history))
-        if (step in saves and step not in progress.saved) or (step in epoch_ends and not validated):
-            save(step)
-        rows = training_rows(len(dataset.train), config["b_size"], args.seed, step)
-        loss = model.losses(*to_tensors(dataset.train.take(rows), device)).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    save(steps)
-    say_best(folder, progress.history, config, dataset, args.uniform, device)
+    say_best(folder, run.history, config, dataset, args.uniform, device)
 
 
 def epochs_of(history: list[dict]) -> list[dict]:
@@ -131,7 +120,7 @@ def say_best(
         best = found
     else:
         model = build(config, len(dataset.vocab), uniform).to(device).eval()
-        checkpoints.load_weights(model, folder / "model", f"delete {folder} to train again")
+        load_weights(model, folder / "model", f"delete {folder} to train again")
         best["val_bleu"] = bleu(model, dataset, dataset.val, device)
         storage.save_json(best, path)
     print(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -14,17 +14,26 @@ class Column:
     Attributes
     ----------
     symbol, latex : how tables and figures write it
-    version : to be raised by one when the same weights give other numbers; a dump of an older
-        version is then evaluated again
-    compute : from an evaluated batch of the task: (entries,), all rows end to end
+    version : raise it when the same weights give other numbers. Dumps record it.
+    compute : from the task's ``Evaluation`` of a checkpoint: (entries,), all rows end to end
     compared : tables have the agreement of the gold checkpoint's with β^uf, as ``agr_<name>``, and
-        ``xi_<name>``. Larger values are to speak for the gold label or token.
-    on_request : only for the entries of the evaluated list with ``calculate_grad``
+        ``xi_<name>``. Larger values must speak for the gold label or token.
+    on_request : only for the checkpoints with ``calculate_grad``
     """
 
     symbol: str
     latex: str
     version: int
-    compute: Callable[[Any], Tensor]
+    compute: Callable[[Any], np.ndarray]
     compared: bool = False
     on_request: bool = False
+
+
+def columns_of(
+    table: dict[str, Column], evaluation: Any, on_request: bool
+) -> dict[str, np.ndarray | None]:
+    """The columns of an evaluated checkpoint; None for those that were not asked for."""
+    return {
+        name: column.compute(evaluation) if on_request or not column.on_request else None
+        for name, column in table.items()
+    }

@@ -1,8 +1,12 @@
 """Validation during training, and the columns of a dump."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
+from attention_dynamics.analysis.columns import columns_of
+from attention_dynamics.classification.columns import COLUMNS
 from attention_dynamics.classification.data import Sentences, batches_of_like_length, to_tensors
 from attention_dynamics.classification.influence import gradient_influence
 from attention_dynamics.classification.model import Classifier, nll
@@ -11,7 +15,7 @@ EVAL_TOKENS = 16384  # tokens in a batch
 
 
 @torch.no_grad()
-def validate(model: Classifier, sentences: Sentences, device) -> tuple[float, float]:
+def validate(model: Classifier, sentences: Sentences, device: torch.device) -> tuple[float, float]:
     """Mean negative log-likelihood and accuracy, a fraction."""
     loss = correct = 0.0
     for _, batch in batches_of_like_length(sentences, EVAL_TOKENS):
@@ -22,38 +26,57 @@ def validate(model: Classifier, sentences: Sentences, device) -> tuple[float, fl
     return loss / len(sentences), correct / len(sentences)
 
 
-def evaluate_checkpoint(model, sentences: Sentences, in_test: np.ndarray, grad: bool, device):
-    """Columns of one checkpoint: see ``attention_dynamics/files/dump.py``.
+class Evaluation:
+    """What a model finds in sentences: what columns (``columns.py``) are computed from.
+
+    Attributes
+    ----------
+    alpha, beta, delta : float32 (tokens of all sentences,); Δ only with ``grad``
+    losses, correct : (sentences,)
+    """
+
+    def __init__(self, model: Classifier, sentences: Sentences, grad: bool, device: torch.device):
+        total = sentences.tokens.offsets[-1]
+        self.model, self.sentences, self.device = model, sentences, device
+        self.alpha, self.beta = np.empty(total, np.float32), np.empty(total, np.float32)
+        self.delta = np.empty(total, np.float32) if grad else None
+        self.losses = np.empty(len(sentences))
+        self.correct = np.empty(len(sentences), dtype=bool)
+        for rows, batch in batches_of_like_length(sentences, EVAL_TOKENS):
+            tokens, lengths, labels = to_tensors(batch, device)
+            places = sentences.tokens.places(rows)
+            if self.delta is not None:
+                gold = torch.from_numpy(batch.gold).to(device)
+                output, delta = gradient_influence(model, tokens, lengths, gold)
+                self.delta[places] = delta.cpu().numpy()
+            else:
+                with torch.no_grad():
+                    output = model(tokens, lengths)
+            self.alpha[places] = output.alpha.detach().cpu().numpy()
+            self.beta[places] = output.beta.detach().cpu().numpy()
+            score = output.score.detach()
+            self.losses[rows] = nll(score, labels).cpu().numpy()
+            self.correct[rows] = (score > 0).cpu().numpy() == batch.gold
+
+
+def evaluate_checkpoint(
+    model: Classifier,
+    sentences: Sentences,
+    splits: dict[str, np.ndarray],
+    grad: bool,
+    device: torch.device,
+) -> dict[str, Any]:
+    """The columns and metas of one checkpoint: see ``files/dump.py``.
 
     Parameters
     ----------
-    in_test : bool (rows,), which of the sentences belong to the test set; the others are from
-        training
-    grad : compute Delta too
+    splits : the rows of each split, which metas are given of
+    grad : compute the columns that are computed on request too
     """
-    offsets = sentences.tokens.offsets
-    columns = {name: np.empty(offsets[-1], dtype=np.float32) for name in ("alpha", "beta", "grad")}
-    losses, correct = np.empty(len(sentences)), np.empty(len(sentences), dtype=bool)
-    for rows, batch in batches_of_like_length(sentences, EVAL_TOKENS):
-        tokens, lengths, labels = to_tensors(batch, device)
-        if grad:
-            gold = torch.from_numpy(batch.gold).to(device)
-            output, delta = gradient_influence(model, tokens, lengths, gold)
-            found = {"alpha": output.alpha, "beta": output.beta, "grad": delta}
-        else:
-            with torch.no_grad():
-                output = model(tokens, lengths)
-            found = {"alpha": output.alpha, "beta": output.beta}
-        places = sentences.tokens.places(rows)
-        for name, values in found.items():
-            columns[name][places] = values.detach().cpu().numpy()
-        score = output.score.detach()
-        losses[rows] = nll(score, labels).cpu().numpy()
-        correct[rows] = (score > 0).cpu().numpy() == batch.gold
-    if not grad:
-        columns["grad"] = None
+    evaluation = Evaluation(model, sentences, grad, device)
     metas = {}
-    for split, chosen in (("test", in_test), ("train", ~in_test)):
-        metas[f"{split}_acc"] = float(correct[chosen].mean())
-        metas[f"{split}_loss"] = float(losses[chosen].mean())
-    return {**columns, "metas": metas}
+    for split, rows in splits.items():
+        name = "test" if split == "val" else split
+        metas[f"{name}_acc"] = float(evaluation.correct[rows].mean())
+        metas[f"{name}_loss"] = float(evaluation.losses[rows].mean())
+    return columns_of(COLUMNS, evaluation, grad) | {"metas": metas}

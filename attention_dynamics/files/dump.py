@@ -2,12 +2,15 @@
 
 A dump is one dict of plain containers and numpy arrays::
 
+    id           changes with the contents; results record which dump they come from
     dataset      str
+    settings     what the dump was made with: the model's sizes and version, the columns and their
+                 versions, the number of sentences of each split, a digest of the data
     vocab        the model's words, in the order of their tokens
     sentences    the evaluated sentences, once: the columns that the task gives
                  ("tokens", "offsets", "target", "split", ...)
     metas        {(name, iteration, key): value}, for instance ("Normal_A", 250, "test_acc")
-    alpha, beta, grad
+    alpha, beta, grad, ...
                  {(name, iteration): float32 array}, all rows end to end; a pair is absent where
                  nothing was computed
     checkpoints  {(name, iteration): fingerprint of the file that was evaluated}
@@ -17,6 +20,8 @@ While an evaluation runs, each checkpoint's columns are a file of their own in
 loses nothing, and one that is run again reads only checkpoints that are new or have changed.
 """
 
+import json
+import pickletools
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,8 +33,9 @@ from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
 from attention_dynamics.training.checkpoints import Evaluated
+from attention_dynamics.training.engine import check_settings
 
-COLUMNS = ("alpha", "beta", "grad")
+NEEDED = {"id", "dataset", "settings", "vocab", "sentences", "metas", "checkpoints"}
 
 
 def dump_path(outputs_dir: Path, dataset: str) -> Path:
@@ -42,15 +48,34 @@ def load_dump(outputs_dir: Path, dataset: str) -> dict[str, Any]:
     Raises
     ------
     InputError
-        where it is missing, damaged, or not a dump.
+        if it is missing, damaged, or not a dump.
     """
     path = dump_path(outputs_dir, dataset)
     make = f'run "python eval_dump.py --dataset {dataset}"'
-    dump = storage.load_pickle(path, make)
-    needed = {"dataset", "vocab", "sentences", "metas", "checkpoints", *COLUMNS}
-    if not isinstance(dump, dict) or not needed <= dump.keys():
-        raise InputError(f"{path} is not a dump of this version: {make}")
+    return _checked(storage.load_pickle(path, make), path, make)
+
+
+def _checked(dump: Any, path: Path, do: str) -> dict[str, Any]:
+    settings = dump.get("settings") if isinstance(dump, dict) else None
+    columns = settings.get("columns") if isinstance(settings, dict) else None
+    if not isinstance(columns, dict) or not {*NEEDED, *columns} <= dump.keys():
+        raise InputError(f"{path} is not a dump of this version: {do}")
     return dump
+
+
+def dump_id(path: Path) -> str | None:
+    """The ``id`` of the dump at ``path``, without reading the rest; None if there is none."""
+    strings = []
+    try:
+        with open(path, "rb") as file:
+            for _, argument, _ in pickletools.genops(file):
+                if isinstance(argument, str):
+                    strings.append(argument)
+                if len(strings) == 2:
+                    break
+    except (OSError, ValueError):
+        return None
+    return strings[1] if strings[:1] == ["id"] and len(strings) == 2 else None
 
 
 def evaluate_missing(
@@ -63,37 +88,47 @@ def evaluate_missing(
 ) -> int:
     """Evaluate the checkpoints that the dump at ``path`` lacks, and write it.
 
+    Checkpoints of the dump that are not among ``evaluated`` stay in it.
+
     Parameters
     ----------
-    header : ``dataset``, ``vocab`` and ``sentences``; what an older dump holds for other
-        sentences is not used
-    evaluated, checkpoints : the entries of the configuration, and the file of each
-    evaluate : gives an entry's columns, ``{"alpha": …, "beta": …, "grad": … or None,
+    header : ``dataset``, ``settings``, ``vocab`` and ``sentences``
+    evaluated, checkpoints : the entries of the list, and the file of each
+    evaluate : gives an entry's columns, and its metas: ``{"alpha": ..., "grad": ... or None,
         "metas": {key: value}}``
-    needed : keys of the metas; what was evaluated before without them is evaluated again
+    needed : keys of the metas; a checkpoint that was evaluated without them is evaluated again
 
     Returns
     -------
     int, how many were evaluated now
+
+    Raises
+    ------
+    InputError
+        if ``path`` holds a dump of other settings, or a damaged one.
     """
-    sentences = [np.ascontiguousarray(column) for column in header["sentences"].values()]
-    context = storage.digest(
-        "\n".join(header["vocab"]).encode(errors="surrogatepass"), *map(bytes, sentences)
-    )
+    do = "delete it or choose another --outputs_dir"
+    columns, old = header["settings"]["columns"], {}
+    if path.exists():
+        old = _checked(storage.load_pickle(path, do), path, do)
+        check_settings(old["settings"], header["settings"], path, do)
+    context = json.dumps(header["settings"], sort_keys=True)
     fingerprints = {
         (entry.name, entry.iteration): storage.digest(
             file, f"{context} {entry.calculate_grad}".encode()
         )
         for entry, file in zip(evaluated, checkpoints)
     }
-    old = _load_if_usable(path, header["dataset"])
-    done = {
+    before = old["checkpoints"] if old else {}
+    others = before.keys() - fingerprints.keys()
+    done = others | {
         key
-        for key, fingerprint in (old or {"checkpoints": {}})["checkpoints"].items()
-        if fingerprint == fingerprints.get(key)
-        and all((*key, meta) in old["metas"] for meta in needed)
+        for key in before.keys() & fingerprints.keys()
+        if before[key] == fingerprints[key] and all((*key, meta) in old["metas"] for meta in needed)
     }
-    if old and done == old["checkpoints"].keys() == fingerprints.keys():
+    if others:
+        print(f"{path}: {len(others)} checkpoints that are not in the list stay in it")
+    if fingerprints.keys() <= done:
         return 0
 
     parts = path.with_suffix(".parts")
@@ -108,39 +143,32 @@ def evaluate_missing(
     for entry, file in cli.progress_bar(todo, unit="checkpoint"):
         key = (entry.name, entry.iteration)
         part = {"fingerprint": fingerprints[key], **evaluate(entry, file)}
-        for column in COLUMNS:
+        for column in columns:
             if part[column] is not None and not np.isfinite(part[column]).all():
                 raise InputError(f"{file} gives a {column} that is not a number: train it again")
         storage.save_pickle(part, files[key])
 
-    dump = {**header, "metas": {}, "checkpoints": fingerprints}
-    dump |= {column: {} for column in COLUMNS}
+    fingerprints |= {key: before[key] for key in before if key in others}
+    dump = {"id": "", **header, "metas": {}, "checkpoints": fingerprints}
+    dump |= {column: {} for column in columns}
     for key in fingerprints:
-        part = storage.load_pickle(files[key], "") if key in files else _part(old, key)
-        for column in COLUMNS:
+        part = storage.load_pickle(files[key], "") if key in files else _part(old, key, columns)
+        for column in columns:
             if part[column] is not None:
                 dump[column][key] = part[column]
         dump["metas"] |= {(*key, meta): value for meta, value in part["metas"].items()}
+    dump["id"] = storage.digest(repr([fingerprints, dump["metas"]]).encode())
     storage.save_pickle(dump, path)
     shutil.rmtree(parts, ignore_errors=True)
+    if changed := before.keys() - done:
+        print(f"{path}: {len(changed)} checkpoints were not as before: evaluated again")
     return len(todo)
 
 
-def _part(dump: dict[str, Any], key: tuple[str, int]) -> dict[str, Any]:
+def _part(dump: dict[str, Any], key: tuple[str, int], columns: Iterable[str]) -> dict[str, Any]:
     """What a dump holds of one checkpoint, in the form that ``evaluate`` gives."""
     metas = {meta[2]: value for meta, value in dump["metas"].items() if meta[:2] == key}
-    return {"metas": metas} | {column: dump[column].get(key) for column in COLUMNS}
-
-
-def _load_if_usable(path: Path, dataset: str) -> dict[str, Any] | None:
-    """An older dump; None where there is none, or (said in a line) it cannot be read."""
-    if not path.exists():
-        return None
-    try:
-        return load_dump(path.parent, dataset)
-    except InputError as error:
-        print(f"{error}; now everything is evaluated anew")
-        return None
+    return {"metas": metas} | {column: dump[column].get(key) for column in columns}
 
 
 def _is_part(path: Path, fingerprint: str, needed: Iterable[str]) -> bool:

@@ -5,15 +5,20 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import BaseCorpus
 from attention_dynamics.files import storage
+from attention_dynamics.training.engine import check_settings
 from attention_dynamics.training.runs import checkpoint_path, run_folder
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One entry of ``configs/<dataset>.json``: a checkpoint to evaluate, and what it is called."""
+    """A checkpoint to evaluate, and the name of its run: an entry of ``configs/<dataset>.json``."""
 
     name: str
     iteration: int
@@ -22,21 +27,28 @@ class Evaluated:
     calculate_grad: bool
 
 
-def evaluated_path(configs_dir: Path, dataset: str) -> Path:
-    """The list of checkpoints to evaluate: ``<dataset>.json``, else ``<dataset>_log.json``.
+def listed(configs_dir: Path, corpus: BaseCorpus, grad_by_default: bool) -> list[Evaluated]:
+    """The checkpoints to evaluate: the published grid's, unless ``configs_dir`` has a list.
+
+    Parameters
+    ----------
+    configs_dir : a list is called ``<dataset>.json``, else ``<dataset>_log.json``, by any name of
+        the dataset
+    grad_by_default : as in :func:`load_evaluated`
 
     Raises
     ------
     InputError
-        where neither is there.
+        where a list is there and cannot be used.
     """
-    paths = [configs_dir / f"{dataset}{ending}.json" for ending in ("", "_log")]
-    for path in paths:
-        if path.exists():
-            return path
-    raise InputError(
-        f"neither {paths[0]} nor {paths[1]} exists: one of them has to list the checkpoints"
-    )
+    path = corpus.find_file(configs_dir, ".json", "_log.json")
+    if path is not None:
+        return load_evaluated(path, grad_by_default)
+    return [
+        Evaluated(run.name, iteration, run.seed, run.uniform, run.calculate_grad)
+        for run in corpus.runs
+        for iteration in corpus.iterations
+    ]
 
 
 def load_evaluated(path: Path, grad_by_default: bool) -> list[Evaluated]:
@@ -96,7 +108,8 @@ def evaluated_checkpoints(
     evaluated: list[Evaluated],
     models_dir: Path,
     dataset: str,
-    config: dict,
+    config: dict[str, Any],
+    settings: dict[str, Any],
     make: str,
     end_is_last: bool = False,
 ) -> tuple[list[Evaluated], list[Path]]:
@@ -107,23 +120,28 @@ def evaluated_checkpoints(
 
     Parameters
     ----------
+    settings : what the runs must have been trained with, as far as ``run.json`` records it
     make : what to do about a missing checkpoint, for the message
-    end_is_last : as in :func:`saved_steps`
+    end_is_last : as in :func:`runs.saved_steps`
 
     Raises
     ------
     InputError
-        where another checkpoint is missing, all lie past the end, or the runs end at different
-        steps.
+        if another checkpoint is missing, all lie past the end, or the runs end at different steps
+        or were trained with different settings.
     """
     kept, paths = [], []
-    left_out: dict[tuple[str, int], list[int]] = {}
+    left_out: dict[tuple[str, float], list[int]] = {}
     for entry in evaluated:
         folder = run_folder(models_dir, dataset, config, entry.seed, entry.uniform)
         path = checkpoint_path(folder, entry.iteration)
-        steps = None if path.is_file() else planned_steps(folder)
-        end = math.inf if steps is None else steps - 1 if end_is_last else steps
-        if entry.iteration > end:
+        record = run_record(folder)
+        if record:
+            trained = {k: v for k, v in record["settings"].items() if k not in ("seed", "uniform")}
+            settings = trained | settings  # the optimizer of all runs is that of the first
+            check_settings(trained, settings, folder, make)
+        end = record["steps"] - 1 if record and end_is_last else record.get("steps", math.inf)
+        if entry.iteration > end and not path.is_file():
             left_out.setdefault((entry.name, end), []).append(entry.iteration)
         else:
             kept.append(entry)
@@ -146,17 +164,22 @@ def evaluated_checkpoints(
     return kept, paths
 
 
-def planned_steps(folder: Path) -> int | None:
-    """How many updates the run in ``folder`` is to make; None where it has no record of it."""
+def run_record(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` says of the run in ``folder``; empty where there is none."""
     path = folder / "run.json"
     again = "repeat the training command, which writes it anew"
-    record = storage.load_json(path, again) if path.exists() else {}
-    if not isinstance(record, dict) or type(record.get("steps", 0)) is not int:
+    if not path.exists():
+        return {}
+    record = storage.load_json(path, again)
+    types = {"settings": dict, "steps": int}
+    if not isinstance(record, dict) or any(
+        type(record.get(key)) is not kind for key, kind in types.items()
+    ):
         raise InputError(f"{path} is damaged: {again}")
-    return record.get("steps")
+    return record
 
 
-def load_weights(model, path: Path, make: str) -> None:
+def load_weights(model: nn.Module, path: Path, make: str) -> None:
     """Load a checkpoint's ``state_dict`` into ``model``.
 
     Raises

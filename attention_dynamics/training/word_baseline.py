@@ -1,39 +1,45 @@
-"""The word baseline β^px: fitting it epoch by epoch, and the file it is kept in."""
+"""The word baselines: fitting β^px epoch by epoch, and the file that a baseline is kept in."""
 
 import argparse
 import copy
-import time
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import BaseCorpus
 from attention_dynamics.files import storage
+from attention_dynamics.training import optimizers
+from attention_dynamics.training.engine import Training, check_settings
 
 SAVE_AFTER = 20  # seconds between saves of an unfinished fit, at least
+VERSION = 1  # of the mathematics: raise it when the same data give another β
 
 
-def parser(datasets: list[str], lr: float) -> cli.Parser:
-    """The flags that both ``embedding_beta.py`` have; ``lr`` is the default of Adam's rate."""
-    parser = cli.Parser(description="Fit the word baseline beta^px.")
+def parser(description: str, datasets: Mapping[str, BaseCorpus], lr: float) -> cli.Parser:
+    """The flags that both ``embedding_beta.py`` have; ``lr`` is the default learning rate."""
+    parser = cli.Parser(description)
     cli.add_dataset(parser, datasets)
     parser.add_argument("--bsize", type=cli.positive_int, default=64, help="batch size")
     parser.add_argument("--epochs", type=cli.positive_int, default=30, help="epochs to train for")
     parser.add_argument(
         "--embed_dim", type=cli.positive_int, default=256, help="dimension of the embeddings"
     )
-    parser.add_argument("--lr", type=cli.positive_float, default=lr, help="Adam's rate")
+    optimizers.add_flags(parser, lr)
     parser.add_argument("--seed", type=cli.seed, default=0, help="seed of the fit")
     return parser
 
 
 def settings_of(args: argparse.Namespace, **more: Any) -> dict[str, Any]:
-    """What tells whether a fit is the one asked for: the flags of :func:`parser`, and ``more``."""
-    names = ("bsize", "epochs", "embed_dim", "lr", "seed")
-    return {name: getattr(args, name) for name in names} | more
+    """What tells a fit from others: the flags of :func:`parser`, the version, and ``more``."""
+    names = ("bsize", "epochs", "embed_dim", "optimizer", "lr", "seed")
+    return {name: getattr(args, name) for name in names} | {"version": VERSION} | more
 
 
 def load_baseline(path: Path, vocab: list[str], make: str) -> dict[str, Any]:
@@ -53,108 +59,92 @@ def load_baseline(path: Path, vocab: list[str], make: str) -> dict[str, Any]:
 
 
 def is_fitted(path: Path, settings: dict[str, Any]) -> bool:
-    """Whether ``path`` holds a finished fit with these settings; one with others is announced."""
+    """Whether ``path`` holds a finished fit with these settings, which a line then says.
+
+    Raises
+    ------
+    InputError
+        if it holds anything else.
+    """
     if not path.exists():
         return False
-    try:
-        found = storage.load_pickle(path, "")["settings"]
-        changed = [
-            "other data" if key == "data" else f"{key} {found.get(key)}, now {settings.get(key)}"
-            for key in {**settings, **found}
-            if found.get(key) != settings.get(key)
-        ]
-    except (InputError, KeyError, TypeError):
-        return False
-    if changed:
-        print(f"{path} holds a fit with other settings ({'; '.join(changed)}): fitting again")
-    return not changed
+    do = "delete it or choose another --outputs_dir"
+    found = storage.load_pickle(path, do)
+    if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
+        raise InputError(f"{path} is not a word baseline of this version: {do}")
+    check_settings(found["settings"], settings, path, do)
+    print(f"{path} is finished")
+    return True
 
 
 def fit(
-    model,
-    losses: Callable[[Any, np.ndarray], Iterator],
-    train,
-    validation,
+    model: Any,
+    batch_loss: Callable[[Any, np.ndarray, bool], Tensor],
+    train: Sized,
+    validation: Sized,
     vocab: list[str],
     path: Path,
     settings: dict[str, Any],
 ) -> None:
     """Fit ``model`` and write its ``beta()`` of the epoch with the lowest validation loss.
 
-    The state is kept beside ``path``, so that an interrupted fit goes on from its last save and
+    The state is kept beside ``path``, so that an interrupted fit resumes from its last save and
     ends the same.
 
     Parameters
     ----------
-    losses : of (sentences, their order): the summed loss of each batch, a tensor
+    batch_loss : of (sentences, their rows, whether to train on them): the summed loss of a batch
     train, validation : the sentences to fit and those to choose the epoch by
     vocab : the words that β is over
     path : where the result goes
-    settings : of :func:`settings_of`; an unfinished state with other settings is not used
+    settings : of :func:`settings_of`
+
+    Raises
+    ------
+    InputError
+        if an unfinished fit has other settings, or the validation loss is never a number.
     """
-    import torch
+    batch_size, steps_per_epoch = settings["bsize"], math.ceil(len(train) / settings["bsize"])
+    steps = settings["epochs"] * steps_per_epoch
+    resume_path = unfinished_path(path)
+    training = Training(resume_path, settings, f"delete {resume_path}", every=SAVE_AFTER)
+    training.begin(model, optimizers.build(settings, model.parameters()))
+    if training.step:
+        print(f"resuming after epoch {training.step // steps_per_epoch}")
+    best = training.state.get("best", {"epoch": 0, "val_loss": math.inf})
+    order: np.ndarray = np.empty(0)
 
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings["lr"], fused=True)
-
-    def train_epoch(epoch: int) -> float:
-        order = np.random.default_rng([settings["seed"], epoch]).permutation(len(train))
-        total = 0.0
-        for loss in losses(train, order):
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
-        return total / len(train)
+    def loss(step: int) -> Tensor:
+        nonlocal order
+        epoch, place = divmod(step, steps_per_epoch)
+        if place == 0:
+            order = np.random.default_rng([settings["seed"], epoch]).permutation(len(train))
+        return batch_loss(train, order[place * batch_size : (place + 1) * batch_size], True)
 
     @torch.no_grad()
     def validate() -> float:
-        in_order = np.arange(len(validation))
-        return sum(loss.item() for loss in losses(validation, in_order)) / len(validation)
+        batches = np.split(
+            np.arange(len(validation)), range(batch_size, len(validation), batch_size)
+        )
+        return sum(batch_loss(validation, b, False).item() for b in batches) / len(validation)
 
-    epochs = settings["epochs"]
-    resume_path = unfinished_path(path)
-    state = {"epoch": 0, "best_epoch": 0, "best_loss": float("inf"), "best_weights": None}
-    if resume_path.exists():
-        saved = storage.load_torch(resume_path, f"delete {resume_path}")
-        if isinstance(saved, dict) and saved.get("settings") == settings:
-            state = saved
-            torch.set_num_threads(state["threads"])
-            model.load_state_dict(state["weights"])
-            optimizer.load_state_dict(state["optimizer"])
-            print(f"going on after epoch {state['epoch']}")
-    last_save = time.monotonic()
-    for epoch in cli.progress_bar(
-        range(state["epoch"], epochs), initial=state["epoch"], total=epochs, unit="epoch"
-    ):
-        train_loss = train_epoch(epoch)
-        loss = validate()
-        cli.say(f"epoch {epoch + 1:3d}   train loss {train_loss:.4f}   validation loss {loss:.4f}")
-        state["epoch"] = epoch + 1
-        if loss < state["best_loss"]:
-            best = {"best_epoch": epoch + 1, "best_loss": loss}
-            state |= best | {"best_weights": copy.deepcopy(model.state_dict())}
-        if time.monotonic() - last_save > SAVE_AFTER and epoch + 1 < epochs:
-            state |= {
-                "settings": settings,
-                "threads": torch.get_num_threads(),
-                "weights": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-            }
-            storage.save_torch(state, resume_path)
-            last_save = time.monotonic()
-    if state["best_weights"] is None:
+    pauses = range(training.step + steps_per_epoch, steps, steps_per_epoch)
+    for step, losses in training.updates(loss, steps, pauses):
+        epoch = step // steps_per_epoch
+        train_loss = sum(value.item() for value in losses) / len(train)
+        val_loss = validate()
+        cli.say(f"epoch {epoch:3d}   train loss {train_loss:.4f}   validation loss {val_loss:.4f}")
+        if val_loss < best["val_loss"]:
+            weights = copy.deepcopy(model.state_dict())
+            best = {"epoch": epoch, "val_loss": val_loss, "weights": weights}
+        training.save(step, {"train_loss": train_loss, "val_loss": val_loss}, best=best)
+    if "weights" not in best:
         raise InputError("the validation loss is not a number: try a smaller --lr")
-    model.load_state_dict(state["best_weights"])
-    epoch, loss = state["best_epoch"], state["best_loss"]
-    baseline = {
-        "beta": model.beta(),
-        "vocab": vocab,
-        "settings": settings,
-        "epoch": epoch,
-        "val_loss": loss,
-    }
-    save_baseline(path, baseline)
-    print(f"{path}: epoch {epoch}, validation loss {loss:.4f}")
+    model.load_state_dict(best["weights"])
+    epoch, val_loss = best["epoch"], best["val_loss"]
+    baseline = {"beta": model.beta(), "vocab": vocab, "settings": settings}
+    save_baseline(path, baseline | {"epoch": epoch, "val_loss": val_loss})
+    print(f"{path}: epoch {epoch}, validation loss {val_loss:.4f}")
 
 
 def unfinished_path(path: Path) -> Path:

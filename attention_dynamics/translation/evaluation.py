@@ -1,15 +1,20 @@
 """Validation during training, and the columns of a dump."""
 
 import math
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from attention_dynamics.analysis.columns import columns_of
 from attention_dynamics.analysis.ragged import Ragged, offsets_of
 from attention_dynamics.kernels.products import multiplier
+from attention_dynamics.translation.columns import COLUMNS
 from attention_dynamics.translation.data import Pairs, batches_of_like_length, to_tensors
+from attention_dynamics.translation.influence import gradient_influence
 from attention_dynamics.translation.model import (
     Output,
     Translator,
@@ -59,8 +64,8 @@ def token_evidence(
     """The model's output, and β of every pair of source token and predicted token: (pairs,).
 
     ``beta_ts = log p(y_t)`` where the context is ``W_c h_s + b_c``, that of source token ``s``
-    alone.
-    The vocabulary's logits are made for ``PAIRS_AT_ONCE`` pairs at a time.
+    alone. The vocabulary's logits are made for ``PAIRS_AT_ONCE`` pairs at a time. The plain way is
+    :func:`plain.token_evidence`.
     """
     encoded = model.encode(model.embedding(source), source_lengths)
     inputs, lengths = without_last(target, target_lengths)
@@ -94,32 +99,61 @@ def token_evidence(
     return Output(alpha[pair_mask], logits), beta
 
 
-def evaluate_checkpoint(model, pairs: Pairs, splits: dict[str, np.ndarray], device) -> dict:
-    """Columns alpha and beta of one checkpoint: see ``attention_dynamics/files/dump.py``.
+class Evaluation:
+    """What a model finds in pairs of sentences: what columns (``columns.py``) are computed from.
+
+    Attributes
+    ----------
+    alpha, beta, delta : float32 (pairs of source token and predicted token,); Δ is computed when
+        it is first asked for
+    losses, correct : (sentences,), sums over a sentence's predicted tokens
+    """
+
+    def __init__(self, model: Translator, pairs: Pairs, device: torch.device, grad_bsize: int = 16):
+        self.model, self.pairs, self.device, self.grad_bsize = model, pairs, device, grad_bsize
+        n_source, n_target = pairs.source.lengths, pairs.target.lengths - 1
+        offsets = offsets_of(n_source * n_target)
+        alpha, beta = (Ragged(np.empty(offsets[-1], np.float32), offsets) for _ in range(2))
+        self.alpha, self.beta = alpha.values, beta.values
+        self.losses, self.correct = np.empty(len(pairs)), np.empty(len(pairs))
+        for rows, batch in batches_of_like_length(pairs, EVAL_TOKENS):
+            source, source_lengths, target, target_lengths = to_tensors(batch, device)
+            output, evidence = token_evidence(model, source, source_lengths, target, target_lengths)
+            places = alpha.places(rows)
+            self.alpha[places] = output.alpha.cpu().numpy()
+            self.beta[places] = evidence.cpu().numpy()
+            predicted = without_first(target, target_lengths)
+            starts = offsets_of(n_target[rows])[:-1]
+            token_losses = nll(output.logits, predicted).double().cpu().numpy()
+            token_correct = (output.logits.argmax(dim=1) == predicted).double().cpu().numpy()
+            self.losses[rows] = np.add.reduceat(token_losses, starts)
+            self.correct[rows] = np.add.reduceat(token_correct, starts)
+
+    @cached_property
+    def delta(self) -> np.ndarray:
+        return gradient_influence(self.model, self.pairs, self.device, self.grad_bsize)
+
+
+def evaluate_checkpoint(
+    model: Translator,
+    pairs: Pairs,
+    splits: dict[str, np.ndarray],
+    grad: bool,
+    device: torch.device,
+    grad_bsize: int = 16,
+) -> dict[str, Any]:
+    """The columns and metas of one checkpoint: see ``files/dump.py``.
 
     Parameters
     ----------
     splits : the rows of each split, which metas are given of
+    grad : compute the columns that are computed on request too
+    grad_bsize : sentences whose Δ is computed together, at most
     """
-    n_source, n_target = pairs.source.lengths, pairs.target.lengths - 1
-    offsets = offsets_of(n_source * n_target)
-    alpha, beta = (Ragged(np.empty(offsets[-1], np.float32), offsets) for _ in range(2))
-    losses, correct = np.empty(len(pairs)), np.empty(len(pairs))  # sums over a sentence's tokens
-    for rows, batch in batches_of_like_length(pairs, EVAL_TOKENS):
-        source, source_lengths, target, target_lengths = to_tensors(batch, device)
-        output, evidence = token_evidence(model, source, source_lengths, target, target_lengths)
-        places = alpha.places(rows)
-        alpha.values[places] = output.alpha.cpu().numpy()
-        beta.values[places] = evidence.cpu().numpy()
-        predicted = without_first(target, target_lengths)
-        starts = offsets_of(n_target[rows])[:-1]
-        token_losses = nll(output.logits, predicted).double().cpu().numpy()
-        token_correct = (output.logits.argmax(dim=1) == predicted).double().cpu().numpy()
-        losses[rows] = np.add.reduceat(token_losses, starts)
-        correct[rows] = np.add.reduceat(token_correct, starts)
+    evaluation = Evaluation(model, pairs, device, grad_bsize)
     metas = {}
     for split, rows in splits.items():
-        count = n_target[rows].sum()
-        metas[f"{split}_acc"] = float(100 * correct[rows].sum() / count)
-        metas[f"{split}_perplexity"] = math.exp(losses[rows].sum() / count)
-    return {"alpha": alpha.values, "beta": beta.values, "grad": None, "metas": metas}
+        count = (pairs.target.lengths[rows] - 1).sum()
+        metas[f"{split}_acc"] = float(100 * evaluation.correct[rows].sum() / count)
+        metas[f"{split}_perplexity"] = math.exp(evaluation.losses[rows].sum() / count)
+    return columns_of(COLUMNS, evaluation, grad) | {"metas": metas}

@@ -1,0 +1,198 @@
+"""One training: its updates, its history, and the file that it resumes from.
+
+Every training of the repository is such a loop::
+
+    training = Training(path, settings, "delete it to train again")
+    training.begin(model, optimizer)
+    for step, losses in training.updates(loss, steps, pauses):
+        training.save(step, {"train_loss": mean(losses), ...})
+
+A training that is killed resumes from its last save and ends with the same bytes as one that was
+not: what a batch holds is a function of the seed and the step alone, and the state of the random
+generators (for dropout) is part of each save.
+"""
+
+import math
+import platform
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from attention_dynamics import cli
+from attention_dynamics.cli import InputError
+from attention_dynamics.files import storage
+
+
+def check_settings(old: dict[str, Any], new: dict[str, Any], where: Path, do: str) -> None:
+    """Raise an InputError unless the settings that ``where`` was made with are ``new``.
+
+    The one answer to changed settings: of runs, word baselines, copiers and dumps.
+    """
+    changed = [
+        "other data" if key == "data" else f"{key}: {old.get(key)}, now {new.get(key)}"
+        for key in {**new, **old}
+        if old.get(key) != new.get(key)
+    ]
+    if changed:
+        raise InputError(f"{where} was made with other settings ({'; '.join(changed)}): {do}")
+
+
+class Training:
+    """One training, and the file that it resumes from.
+
+    Attributes
+    ----------
+    step : updates made at the last save
+    history : one dict for each pause, beginning with ``"step"``
+    state : what the file holds
+    """
+
+    types: ClassVar = {
+        "settings": dict,
+        "step": int,
+        "history": list,
+        "weights": dict,
+        "optimizer": dict,
+        "rng": Tensor,
+        "threads": int,
+        "seconds": float,
+        "made_with": dict,
+    }
+
+    def __init__(self, path: Path | None, settings: dict[str, Any], do: str, every: float = 0):
+        """Read the state of an earlier training, if there is one.
+
+        Parameters
+        ----------
+        path : the file; None: nothing is kept
+        settings : plain values that tell this training from others
+        do : what to do about a file that is damaged or of other settings, for the message
+        every : seconds between two saves, at least
+
+        Raises
+        ------
+        InputError
+            if the file is damaged or of other settings.
+        """
+        self.path, self.settings, self.every = path, settings, every
+        self.state: dict[str, Any] = {"step": 0, "history": []}
+        self.history: list[dict[str, Any]] = []
+        self.saved_at = time.monotonic()
+        if path is None or not path.exists():
+            return
+        state = storage.load_torch(path, do)
+        if not isinstance(state, dict) or not all(
+            isinstance(state.get(key), kind) for key, kind in self.types.items()
+        ):
+            raise InputError(f"{path} is damaged: {do}")
+        check_settings(state["settings"], settings, path, do)
+        self.state, self.history = state, state["history"]
+
+    @property
+    def step(self) -> int:
+        return self.state["step"]
+
+    def begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Train ``model`` by ``optimizer``, from the last save if there is one.
+
+        Raises
+        ------
+        InputError
+            if the state is not one of this model.
+        """
+        self.model, self.optimizer = model, optimizer
+        if "weights" not in self.state:
+            return
+        # sums are rounded differently with another number of threads
+        torch.set_num_threads(self.state["threads"])
+        try:
+            model.load_state_dict(self.state["weights"])
+            optimizer.load_state_dict(self.state["optimizer"])
+        except (RuntimeError, ValueError, KeyError, TypeError):
+            raise InputError(f"{self.path} is damaged: delete it to train again") from None
+        torch.set_rng_state(self.state["rng"])
+        if "cuda_rng" in self.state and torch.cuda.is_available():
+            torch.cuda.set_rng_state(self.state["cuda_rng"])
+
+    def updates(
+        self,
+        loss: Callable[[int], Tensor],
+        steps: int,
+        pauses: Collection[int],
+        bar: bool = True,
+    ) -> Iterator[tuple[int, list[Tensor]]]:
+        """Make updates until ``steps`` have been made, with pauses.
+
+        Parameters
+        ----------
+        loss : the loss of the batch of an update, by its number; of many models at once, (models,)
+        pauses : numbers of updates after which to pause, besides the end
+        bar : show a progress bar
+
+        Yields
+        ------
+        updates made, losses since the last pause
+            before each update in ``pauses``, and at the end
+        """
+        losses: list[Tensor] = []
+        start, shown = self.step, range(self.step, steps)
+        if bar:
+            shown = cli.progress_bar(shown, initial=start, total=steps, unit="step")
+        for step in shown:
+            if step in pauses:
+                yield step, losses
+                losses = []
+            values = loss(step)
+            self.optimizer.zero_grad()
+            values.sum().backward()
+            self.optimizer.step()
+            losses.append(values.detach())
+        yield steps, losses
+
+    def save(self, step: int, row: dict[str, Any], **more: Any) -> None:
+        """Add ``row`` to the history and write the file.
+
+        The file is not written if the last save was less than ``every`` seconds ago. ``more`` is
+        kept in ``state``.
+        """
+        if not self.history or self.history[-1]["step"] < step:  # or a finished run is extended
+            self.history = [*self.history, {"step": step} | row]
+        seconds = time.monotonic() - self.saved_at
+        if self.path is None or seconds < self.every:
+            return
+        self.saved_at = time.monotonic()
+        self.state = {
+            "settings": self.settings,
+            "step": step,
+            "history": self.history,
+            "weights": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "rng": torch.get_rng_state(),
+            "threads": torch.get_num_threads(),
+            "seconds": self.state.get("seconds", 0.0) + seconds,
+            "made_with": made_with(next(self.model.parameters()).device),
+            **more,
+        }
+        if torch.cuda.is_available():
+            self.state["cuda_rng"] = torch.cuda.get_rng_state()
+        storage.save_torch(self.state, self.path)
+
+
+def mean(losses: Sequence[Tensor]) -> float:
+    """The mean of single losses; NaN if there are none."""
+    return sum(loss.item() for loss in losses) / len(losses) if losses else math.nan
+
+
+def made_with(device: torch.device) -> dict[str, Any]:
+    """The versions, the device and the number of threads that a result comes from."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),  # a plain string: the saved state holds no others
+        "device": name,
+        "threads": torch.get_num_threads(),
+    }
