@@ -87,6 +87,7 @@ def test_logistic_baselines(python):
 @pytest.mark.parametrize(
     "script", ["train_runs.sh", "dump_logs.sh", "embedding_runs.sh", "logistic_runs.sh"]
 )
+@pytest.mark.slow
 def test_sms_is_another_name_of_sns(script):
     """The stages are called with the name that was asked for, in the same way otherwise."""
     sms = run(f"classification/{script}", "--dry-run", "SMS").stdout
@@ -104,6 +105,7 @@ def test_sms_is_another_name_of_sns(script):
 
 
 @pytest.mark.parametrize("script", ["train_runs.sh", "dump_logs.sh"])
+@pytest.mark.slow
 def test_root_scripts_find_the_task_of_a_dataset(script):
     def inside(task, *names):
         printed = run(f"{task}/{script}", "--dry-run", *names).stdout
@@ -132,6 +134,7 @@ def test_a_clone_asks_its_own_package(tmp_path):
     assert end.stdout == "python eval_dump.py --dataset Other\n"
 
 
+@pytest.mark.slow
 def test_root_scripts_go_into_the_folders():
     for script, own in (("train_runs.sh", 7), ("dump_logs.sh", 1)):
         lines = run(script, "classification", "--dry-run", "SNS").stdout.splitlines()

@@ -6,10 +6,8 @@ import os
 import pickle
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from functools import partial
 from itertools import pairwise
@@ -18,17 +16,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import assert_one_line, call_script, files_in, load_script
+from conftest import (
+    ROOT,
+    RUNS,
+    assert_one_line,
+    call_script,
+    command_of,
+    files_in,
+    flags_of,
+    kill_when,
+    load,
+    load_script,
+    output_of,
+    write_json,
+    write_list,
+)
 
 from attention_dynamics import cli
 from attention_dynamics.analysis.ragged import Ragged, training_rows
-from attention_dynamics.classification.data import load_dataset
+from attention_dynamics.classification import logistic
+from attention_dynamics.classification.data import Sentences, load_dataset
+from attention_dynamics.classification.datasets import toy
+from attention_dynamics.classification.task import TASK
+from attention_dynamics.views.figures.sentence import sentence_of
 
-ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.slow  # whole stages
+
 FOLDER = ROOT / "classification"
 STEPS, SAVES = 120, "0,5,10,20,40,60,90"
 ITERATIONS = [0, 5, 10, 20, 40, 60, 90, 119]
-RUNS = [("Normal_A", 20, False), ("normal_b", 13, False), ("Uniform", 12, True)]
 SMALL = {"h_dim": 48, "intermediate_dim": 32, "embed_dim": 128, "b_size": 32}
 
 
@@ -45,8 +61,7 @@ def train_flags(folder: Path, seed: int = 20, uniform: bool = False, **changes) 
         "data_dir": folder / "data",
         "models_dir": folder / "models",
     } | changes
-    listed = [part for name, value in flags.items() for part in (f"--{name}", value)]
-    return listed + ["--uniform"] * uniform
+    return flags_of(flags) + ["--uniform"] * uniform
 
 
 def dump_flags(folder: Path, **changes) -> list:
@@ -56,19 +71,12 @@ def dump_flags(folder: Path, **changes) -> list:
         "config": folder / "model.json",
         **{f"{name}_dir": folder / name for name in ("data", "models", "outputs", "configs")},
     } | changes
-    return [part for name, value in flags.items() for part in (f"--{name}", value)]
+    return flags_of(flags)
 
 
 def write_configs(folder: Path, runs=RUNS, iterations=ITERATIONS) -> None:
-    (folder / "model.json").write_text(json.dumps(SMALL))
-    entries = [
-        {"name": name, "iteration": iteration, "seed": seed, "uniform": uniform}
-        | ({} if name == "Normal_A" else {"calculate_grad": False})
-        for name, seed, uniform in runs
-        for iteration in iterations
-    ]
-    (folder / "configs").mkdir(exist_ok=True)
-    (folder / "configs" / "toy.json").write_text(json.dumps(entries))
+    write_json(folder / "model.json", SMALL)
+    write_list(folder / "configs" / "toy.json", iterations, runs)
 
 
 @pytest.fixture(scope="module")
@@ -77,16 +85,7 @@ def experiment(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("experiment")
     write_configs(folder)
 
-    def script(name: str, *flags) -> str:
-        # from another working directory than the script's
-        return subprocess.run(
-            [sys.executable, FOLDER / name, *map(str, flags)],
-            cwd=folder,
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        ).stdout
-
+    script = partial(output_of, "classification", cwd=folder)
     outputs = ["--outputs_dir", folder / "outputs"]
     data = ["--data_dir", folder / "data"]
     script("prepare_data.py", "--dataset", "toy", *data)
@@ -101,6 +100,7 @@ def experiment(tmp_path_factory) -> Path:
         *collect,
         "--include_kendall_tau",
         "--include_spearman",
+        "--include_pearson",
         "--include_train_results",
         *("--resamples", 100),
     )
@@ -114,12 +114,8 @@ def workplace(experiment, tmp_path) -> Path:
     return Path(shutil.copytree(experiment, tmp_path / "copy"))
 
 
-def load(path: Path):
-    return pickle.loads(path.read_bytes())
-
-
 def keyword_tokens(vocab: list[str]) -> set[int]:
-    keywords = load_script("classification", "prepare_data").TOY_KEYWORDS
+    keywords = toy.KEYWORDS
     words = {word for words in keywords.values() for word in words}
     tokens = {token for token, word in enumerate(vocab) if word in words}
     assert len(tokens) == len(words)
@@ -162,6 +158,7 @@ class TestStages:
     def test_as_many_training_as_test_sentences(self, workplace, capsys):
         """There are 500 test sentences, fewer than are asked for."""
         write_configs(workplace, iterations=[0])
+        (workplace / "outputs" / "toy_logs.pkl").unlink()
         status, _, err = call(
             "eval_dump.py", *dump_flags(workplace, test_set_size=4000), capsys=capsys
         )
@@ -199,9 +196,11 @@ class TestStages:
         results = load(experiment / "stats.pkl")
         assert set(results) == {
             ("toy", metric, split, performance)
-            for metric in ("top 5% match", "kendall tau", "spearman")
+            for metric in ("top 5% match", "kendall tau", "spearman", "pearson")
             for split, performance in (("val", "test_acc"), ("train", "train_acc"))
         }
+        dump = load(experiment / "outputs" / "toy_logs.pkl")
+        assert {summary["dump"] for summary in results.values()} == {dump["id"]}
         summary = results["toy", "top 5% match", "val", "test_acc"]
         for key in ("agr_unif", "agr_px", "agr_grad", "agr_normal", "baseline"):
             assert 0 <= summary[key] <= 1
@@ -223,7 +222,7 @@ class TestStages:
         table = (experiment / "table.txt").read_text().splitlines()
         assert table[1].split()[:3] == ["dataset", "metric", "performance"]
         assert max(map(len, table[:-2])) <= 140
-        assert [line.split()[0] for line in table[3:]].count("toy") == 6
+        assert [line.split()[0] for line in table[3:]].count("toy") == 8
         assert table[-2].startswith("95%: bootstrap over sentences, 100 resamples")
         assert table[-1].startswith("toy: one comparison run")
 
@@ -241,6 +240,40 @@ class TestStages:
         result = call("collect_classification_stats.py", *flags, "html", capsys=capsys)
         assert_one_line(result, "--format", "'html'", "markdown")
 
+    def test_what_is_not_collected_again_stays(self, workplace, capsys):
+        path = workplace / "stats.pkl"
+        before = load(path)
+        other = {("IMDB", *key[1:]): summary for key, summary in before.items()}
+        path.write_bytes(pickle.dumps(other | before))
+        flags = ["--datasets", "toy", "--out_file", path, "--resamples", 0]
+        flags += ["--outputs_dir", workplace / "outputs", "--include_kendall_tau"]
+        script = "collect_classification_stats.py"
+        status, out, err = call(script, *flags, "--format", "csv", capsys=capsys)
+        assert status == 0
+        assert err == f"{path}: kept 14 other results, of IMDB, toy\n"
+        assert [row["metric"] for row in csv.DictReader(out.splitlines())] == [
+            "top 5% match",
+            "kendall tau",
+        ]
+        found = load(path)
+        assert list(found) == [*other, *before]
+        changed = [key for key in before if found[key] != before[key]]
+        assert changed == [
+            ("toy", metric, "val", "test_acc") for metric in ("top 5% match", "kendall tau")
+        ]
+        assert all(found[key]["resamples"] == 0 for key in changed)
+        assert all(found[key] == other[key] for key in other)
+
+    @pytest.mark.parametrize("content", [b"no pickle", pickle.dumps({"mine": 1})])
+    def test_a_file_of_something_else_is_not_replaced(self, workplace, capsys, content):
+        path = workplace / "stats.pkl"
+        path.write_bytes(content)
+        (workplace / "outputs" / "toy_logs.pkl").unlink()  # not even looked for
+        flags = ["--datasets", "toy", "--out_file", path, "--outputs_dir", workplace / "outputs"]
+        result = call("collect_classification_stats.py", *flags, capsys=capsys)
+        assert_one_line(result, str(path), "choose another --out_file or delete it")
+        assert path.read_bytes() == content
+
     def test_figures(self, experiment, tmp_path, capsys):
         flags = ["--datasets", "toy", "--stats", experiment / "stats.pkl", "--out_dir", tmp_path]
         flags += ["--outputs_dir", experiment / "outputs", "--sentence", 3]
@@ -253,7 +286,7 @@ class TestStages:
             assert (tmp_path / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
         # a sentence's entries are those of its tokens
         dump = load(experiment / "outputs" / "toy_logs.pkl")
-        sentence = load_script("classification", "plot_dynamics").sentence_of(dump, 3)
+        sentence = sentence_of(TASK, dump, 3)
         assert sentence.source[0] == "<bos>" and sentence.source[-1] == "<eos>"
         assert sentence.sign == 2 * dump["sentences"]["target"][3] - 1
         alpha = dump["alpha"]["Normal_A", 119][sentence.entries]
@@ -304,8 +337,9 @@ class TestLogisticBaseline:
         (workplace / "outputs" / "toy_logistic_beta.pkl").unlink()
         call("logistic_beta.py", *self.flags(workplace), capsys=capsys)
         assert files_in(workplace) == before
-        call("logistic_beta.py", *self.flags(workplace), "--seed", 1, capsys=capsys)
-        assert files_in(workplace) != before
+        result = call("logistic_beta.py", *self.flags(workplace), "--seed", 1, capsys=capsys)
+        assert_one_line(result, "other settings (seed: 0, now 1)", "--outputs_dir")
+        assert files_in(workplace) == before
 
     def test_one_of_other_words_is_not_used(self, workplace, capsys):
         path = workplace / "outputs" / "toyembedding256beta.pkl"
@@ -332,16 +366,15 @@ class TestLogisticBaseline:
 
     def test_fit_is_at_the_minimum(self):
         """The gradient of the plain, dense objective vanishes."""
-        module = load_script("classification", "logistic_beta")
         rng = np.random.default_rng(0)
         rows = [rng.integers(0, 90, n) for n in rng.integers(1, 25, 200)]
         labels = np.array([int((row < 30).mean() + 0.1 * rng.normal() > 0.33) for row in rows])
-        sentences = module.Sentences(Ragged.from_rows(rows), labels)
+        sentences = Sentences(Ragged.from_rows(rows), labels)
         dense = np.array([np.bincount(row, minlength=100) / len(row) for row in rows])
-        shares = module.relative_counts(sentences, 100)
+        shares = logistic.relative_counts(sentences, 100)
         np.testing.assert_allclose(shares.toarray(), dense, rtol=1e-12)
         for strength in (10.0, 1000.0):
-            beta, bias = module.fit(shares, labels, strength)
+            beta, bias = logistic.fit(shares, labels, strength)
             residual = 1 / (1 + np.exp(-(dense @ beta + bias))) - labels
             gradient = dense.T @ residual + beta / strength
             assert max(abs(gradient).max(), abs(residual.sum())) / 200 < 1e-6
@@ -350,16 +383,16 @@ class TestLogisticBaseline:
         def loss(strength):
             order = np.random.default_rng(7).permutation(200)
             held_out, rest = order[:20], order[20:]
-            beta, bias = module.fit(shares[rest], labels[rest], strength)
+            beta, bias = logistic.fit(shares[rest], labels[rest], strength)
             p = 1 / (1 + np.exp(-(dense[held_out] @ beta + bias)))
             return -np.mean(np.log(np.where(labels[held_out] == 1, p, 1 - p)))
 
-        strength, lowest = module.choose_strength(shares, labels, seed=7)
+        strength, lowest = logistic.choose_strength(shares, labels, seed=7)
         assert lowest == pytest.approx(loss(strength))
-        at = module.STRENGTHS.index(strength)
-        assert 0 < at < len(module.STRENGTHS) - 1
+        at = logistic.STRENGTHS.index(strength)
+        assert 0 < at < len(logistic.STRENGTHS) - 1
         assert all(
-            loss(other) > lowest for other in module.STRENGTHS[: at + 2] if other != strength
+            loss(other) > lowest for other in logistic.STRENGTHS[: at + 2] if other != strength
         )
 
 
@@ -455,7 +488,6 @@ class TestTwoNames:
     def test_messages_name_what_was_asked_for(self, experiment, tmp_path, capsys, asked):
         write_configs(tmp_path)
         flags = dump_flags(tmp_path, dataset=asked)
-        assert_one_line(call("eval_dump.py", *flags, capsys=capsys), f"{asked}.json")
         (tmp_path / "configs" / "toy.json").rename(tmp_path / "configs" / "SNS.json")
         prepare = f'run "python prepare_data.py --dataset {asked}"'
         assert_one_line(call("eval_dump.py", *flags, capsys=capsys), prepare)
@@ -473,7 +505,7 @@ SOFTER = {0: [False, 0, 0.5, 0.2, 0.0], 1: [True, 1, 0.501, 0.7, 1.0]}
 
 
 class TestFloatLabels:
-    """Trained on as they are; above 0.5 they count as 1 for all else: DESIGN section 8."""
+    """Trained on as they are; above 0.5 they count as 1 for all else."""
 
     @pytest.fixture
     def folder(self, experiment, tmp_path):
@@ -496,6 +528,8 @@ class TestFloatLabels:
 
         # evaluating the same checkpoints with labels of 0 and 1: only the losses differ
         shutil.copytree(folder / "models", hard / "models")
+        for record in hard.glob("models/*/*/run.json"):
+            record.unlink()  # it says that the runs are of other data
         flags = dump_flags(hard, config=folder / "model.json", configs_dir=folder / "configs")
         assert call("eval_dump.py", *flags, capsys=capsys)[0] == 0
         soft, gold = (load(path / "outputs" / "toy_logs.pkl") for path in (folder, hard))
@@ -633,7 +667,7 @@ class TestFloatLabels:
 
 
 def plain_score(weights, tokens, uniform, multipliers=1):
-    """Alpha, beta and score of one sentence: DESIGN section 2, a token after the other."""
+    """Alpha, beta and score of one sentence, a token after the other."""
     embedded = weights["embedding.weight"][torch.as_tensor(tokens).long()] * multipliers
 
     def states(inputs, suffix):
@@ -682,17 +716,12 @@ class TestGoingOn:
     def test_a_killed_run_ends_with_the_same_bytes(self, experiment, tmp_path):
         """Killed without warning, three times, at moments that the run itself does not choose."""
         flags = train_flags(experiment, models_dir=tmp_path / "models")
-        command = [sys.executable, FOLDER / "train_classifier.py", *map(str, flags)]
+        command = command_of("classification", "train_classifier.py", *flags)
         folder = tmp_path / "models" / "toy" / "h_dim=48,b_size=32,seed=20,normal"
         for awaited in ("model0", "model20", "model60"):
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-            while not (folder / awaited).exists():
-                assert process.poll() is None
-                time.sleep(0.005)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+            kill_when(folder / awaited, command)
         end = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        assert "going on from step" in end.stdout
+        assert "resuming from step" in end.stdout
         uninterrupted = files_in(experiment / "models" / "toy" / folder.name)
         for name in uninterrupted.keys() - {"resume.pt", "run.json"}:
             assert (folder / name).read_bytes() == uninterrupted[name], name
@@ -710,13 +739,30 @@ class TestGoingOn:
 
     def test_evaluation_adds_what_is_missing(self, workplace, capsys):
         whole = (workplace / "outputs" / "toy_logs.pkl").read_bytes()
+        (workplace / "outputs" / "toy_logs.pkl").unlink()
         write_configs(workplace, iterations=ITERATIONS[:3])
         _, out, _ = call("eval_dump.py", *dump_flags(workplace), capsys=capsys)
-        assert "9 checkpoints, 0 of them evaluated now" in out
+        assert "9 checkpoints, 9 of them evaluated now" in out
         write_configs(workplace)
         _, out, _ = call("eval_dump.py", *dump_flags(workplace), capsys=capsys)
         assert "24 checkpoints, 15 of them evaluated now" in out
         assert (workplace / "outputs" / "toy_logs.pkl").read_bytes() == whole
+        # a shorter list takes nothing away
+        write_configs(workplace, iterations=ITERATIONS[:3])
+        _, out, _ = call("eval_dump.py", *dump_flags(workplace), capsys=capsys)
+        assert "15 checkpoints that are not in the list stay in it" in out
+        assert "9 checkpoints, 0 of them evaluated now" in out
+        assert (workplace / "outputs" / "toy_logs.pkl").read_bytes() == whole
+
+    def test_a_dump_of_other_sizes_is_left_alone(self, workplace, tmp_path, capsys):
+        """It lies beside in another folder."""
+        before = files_in(workplace / "outputs")
+        flags = dump_flags(workplace, test_set_size=50)
+        result = call("eval_dump.py", *flags, capsys=capsys)
+        assert_one_line(result, "other settings (val: 300, now 50; train: 300", "--outputs_dir")
+        assert files_in(workplace / "outputs") == before
+        result = call("eval_dump.py", *flags, "--outputs_dir", tmp_path / "new", capsys=capsys)
+        assert result[0] == 0 and (tmp_path / "new" / "toy_logs.pkl").exists()
 
     def test_evaluation_sees_a_new_checkpoint(self, workplace, capsys):
         folder = workplace / "models" / "toy" / "h_dim=48,b_size=32,seed=13,normal"
@@ -764,7 +810,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
         _, out, _ = call(
             "embedding_beta.py", *flags, "--outputs_dir", tmp_path / "parts", capsys=capsys
         )
-        assert "going on after epoch 5" in out
+        assert "resuming after epoch 5" in out
         assert files_in(tmp_path / "parts") == files_in(tmp_path / "whole")
 
     def test_the_number_of_threads_stays(self, experiment, tmp_path):
@@ -777,7 +823,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
                     experiment, models_dir=tmp_path / name, steps=steps, custom_saves=saves
                 )
                 environment = os.environ | {"OMP_NUM_THREADS": threads}
-                command = [sys.executable, FOLDER / "train_classifier.py", *map(str, flags)]
+                command = command_of("classification", "train_classifier.py", *flags)
                 subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
             results[name] = next((tmp_path / name).rglob("model59")).read_bytes()
         assert results["whole"] == results["parts"]
@@ -800,7 +846,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
-            ({"dataset": "imdb"}, ["invalid choice: 'imdb'", "IMDB"]),
+            ({"dataset": "imdb"}, ["unknown dataset imdb: did you mean IMDB?"]),
             ({"dataset": "IMDB"}, ["IMDB_train.json is missing", "prepare_data.py --dataset IMDB"]),
             ({"steps": 0}, ["--steps", "0 is not a positive"]),
             ({"steps": -5}, ["--steps", "-5 is not a positive"]),
@@ -852,12 +898,12 @@ class TestBadInput:
         raw["XY"] = raw["XY"][:-1]
         path.write_text(json.dumps(raw))
         result = call("train_classifier.py", *train_flags(workplace), capsys=capsys)
-        assert_one_line(result, "data:")
+        assert_one_line(result, "other data")
 
     def test_a_full_disk(self, experiment, tmp_path):
         """A limit on the size of files stands for it: a write fails in the middle."""
-        flags = map(str, train_flags(experiment, models_dir=tmp_path / "models"))
-        command = [sys.executable, str(FOLDER / "train_classifier.py"), *flags]
+        flags = train_flags(experiment, models_dir=tmp_path / "models")
+        command = command_of("classification", "train_classifier.py", *flags)
         script = f"ulimit -f 100; exec {shlex.join(command)}"
         end = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
         assert end.returncode == 2
@@ -875,6 +921,10 @@ class TestBadInput:
     def test_a_checkpoint_of_another_size(self, workplace, capsys):
         (workplace / "model.json").write_text(json.dumps({**SMALL, "intermediate_dim": 16}))
         (workplace / "outputs" / "toy_logs.pkl").unlink()
+        result = call("eval_dump.py", *dump_flags(workplace), capsys=capsys)
+        assert_one_line(result, "other settings (intermediate_dim: 32, now 16)")
+        for record in workplace.glob("models/*/*/run.json"):
+            record.unlink()  # the authors' runs have none
         result = call("eval_dump.py", *dump_flags(workplace), capsys=capsys)
         assert_one_line(result, "model0 is a checkpoint of other settings or data", "size mismatch")
 

@@ -14,13 +14,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import assert_one_line, call_script, files_in, load_script
+from conftest import (
+    assert_one_line,
+    call_script,
+    command_of,
+    files_in,
+    flags_of,
+    load,
+    load_script,
+)
 
+from attention_dynamics.copying.heads import time_left
 from attention_dynamics.copying.histories import COLUMNS
 from attention_dynamics.files import storage
 
-ROOT = Path(__file__).resolve().parents[1]
-FOLDER = ROOT / "SequenceCopying"
+pytestmark = pytest.mark.slow  # whole trainings
 
 call = partial(call_script, "SequenceCopying")
 
@@ -58,10 +66,6 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def flags_of(settings: dict) -> list[str]:
-    return [str(part) for name, value in settings.items() for part in (f"--{name}", value)]
-
-
 def seq2seq_flags(folder: Path, **changes) -> list[str]:
     return ["--no_rep", *flags_of(SMALL | {"seeds": 2, "logs_dir": folder} | changes)]
 
@@ -69,10 +73,6 @@ def seq2seq_flags(folder: Path, **changes) -> list[str]:
 def multihead_flags(folder: Path, **changes) -> list[str]:
     paths = {"logs_dir": folder / "logs", "out_file": folder / "curves.pkl"}
     return flags_of(HEADS | paths | changes)
-
-
-def load(path: Path):
-    return pickle.loads(path.read_bytes())
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def interrupted(monkeypatch, capsys):
             patch.setattr(os, "replace", interrupting)
             status, _, err = call(script, *flags, capsys=capsys)
         assert status == 130, err
-        assert "goes on from the last save" in err
+        assert "last save" in err
 
     return run
 
@@ -105,7 +105,7 @@ def interrupted(monkeypatch, capsys):
 def whole_seq2seq(tmp_path_factory) -> Path:
     """What an uninterrupted run leaves, from a process of its own in another folder."""
     folder = tmp_path_factory.mktemp("seq2seq")
-    command = [sys.executable, FOLDER / "seq2seq.py", *seq2seq_flags(folder, exp_name="a")]
+    command = command_of("SequenceCopying", "seq2seq.py", *seq2seq_flags(folder, exp_name="a"))
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     end = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=True
@@ -117,7 +117,7 @@ def whole_seq2seq(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def whole_multihead(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("multihead")
-    command = [sys.executable, FOLDER / "multihead.py", *multihead_flags(folder)]
+    command = command_of("SequenceCopying", "multihead.py", *multihead_flags(folder))
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     end = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     (folder / "output.txt").write_text(end.stdout)
@@ -198,6 +198,19 @@ class TestSeq2seq:
             curves[control] = str(results["histories"][0]["loss"])
         assert len(set(curves.values())) == 4
 
+    def test_another_optimizer(self, whole_seq2seq, tmp_path, capsys):
+        """It is in the settings and in the name of the results, and changes what is learned."""
+        flags = seq2seq_flags(tmp_path, optimizer="sgd", lr=0.5)
+        status, _, err = call("seq2seq.py", *flags, capsys=capsys)
+        assert status == 0, err
+        (path,) = tmp_path.iterdir()
+        assert {"optimizer=sgd", "lr=0.5"} < set(path.stem.split(","))
+        results = load(path)
+        assert (results["settings"]["optimizer"], results["settings"]["lr"]) == ("sgd", 0.5)
+        other = load(whole_seq2seq / "a.pkl")
+        assert other["settings"]["optimizer"] == "adam" and other["settings"]["version"] >= 1
+        assert results["histories"][0]["loss"] != other["histories"][0]["loss"]
+
     def test_default_names(self):
         seq2seq = load_script("SequenceCopying", "seq2seq")
         defaults = {"no_rep": False, "num_vocab": 40, "lr": 0.001}
@@ -237,7 +250,7 @@ class TestSeq2seq:
         flags = seq2seq_flags(tmp_path, exp_name="a", seeds=3)
         assert call("seq2seq.py", *flags, capsys=capsys)[0] == 0
         flags = seq2seq_flags(tmp_path, exp_name="b", seeds=3, jobs=2)
-        command = [sys.executable, FOLDER / "seq2seq.py", *flags]
+        command = command_of("SequenceCopying", "seq2seq.py", *flags)
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         assert (tmp_path / "a.pkl").read_bytes() == (tmp_path / "b.pkl").read_bytes()
@@ -250,7 +263,7 @@ class TestSeq2seq:
         def save_while_another_ends(content, path):
             save(content, path)
             if path.name == "seed1.pkl":
-                three = [sys.executable, FOLDER / "seq2seq.py", *flags, "--seeds", "3"]
+                three = command_of("SequenceCopying", "seq2seq.py", *flags, "--seeds", 3)
                 subprocess.run(three, check=True, stdout=subprocess.DEVNULL)
 
         monkeypatch.setattr(storage, "save_pickle", save_while_another_ends)
@@ -260,7 +273,7 @@ class TestSeq2seq:
     def test_processes_end_with_their_parent(self, tmp_path):
         flags = seq2seq_flags(tmp_path, jobs=2, steps=100000)
         process = subprocess.Popen(
-            [sys.executable, FOLDER / "seq2seq.py", *flags], stdout=subprocess.PIPE, text=True
+            command_of("SequenceCopying", "seq2seq.py", *flags), stdout=subprocess.PIPE, text=True
         )
         assert process.stdout.readline().strip().endswith(".pkl")
         children = []
@@ -334,19 +347,33 @@ class TestSeq2seqBadInput:
 
     def test_a_run_of_other_settings(self, whole_seq2seq, capsys):
         before = files_in(whole_seq2seq)
-        for changes, words in (({"lr": 0.1}, "lr: 0.001, now 0.1"), ({"steps": 9}, "steps: 16")):
+        for changes, words in (
+            ({"lr": 0.1}, "lr: 0.001, now 0.1"),
+            ({"steps": 9}, "steps: 16"),
+            ({"optimizer": "sgd"}, "optimizer: adam, now sgd"),
+        ):
             flags = seq2seq_flags(whole_seq2seq, exp_name="a", **changes)
             assert_one_line(call("seq2seq.py", *flags, capsys=capsys), "a.pkl", words)
         flags = [*seq2seq_flags(whole_seq2seq, exp_name="a"), "--bi"]
         assert_one_line(call("seq2seq.py", *flags, capsys=capsys), "bi: False, now True")
         assert files_in(whole_seq2seq) == before
 
+    def test_results_of_another_version_of_the_models(self, whole_seq2seq, tmp_path, capsys):
+        results = load(whole_seq2seq / "a.pkl")
+        results["settings"]["version"] -= 1
+        storage.save_pickle(results, tmp_path / "a.pkl")
+        before = files_in(tmp_path)
+        result = call("seq2seq.py", *seq2seq_flags(tmp_path, exp_name="a"), capsys=capsys)
+        assert_one_line(result, "a.pkl was made with other settings (version: ", "--exp_name")
+        assert files_in(tmp_path) == before
+
     def test_an_unfinished_run_of_other_settings(self, tmp_path, capsys, interrupted):
         interrupted("seq2seq.py", seq2seq_flags(tmp_path, exp_name="a"), 4)
         before = files_in(tmp_path)
         flags = seq2seq_flags(tmp_path, exp_name="a", hidden_dim=8)
         status, _, err = call("seq2seq.py", *flags, capsys=capsys)
-        assert status == 2 and "seed0.pkl is of other settings (hidden_dim: 12, now 8)" in err
+        assert status == 2 and "(hidden_dim: 12, now 8)" in err
+        assert "seed0.pkl was made with other settings" in err
         assert files_in(tmp_path) == before
 
     @pytest.mark.parametrize("name", ["a.pkl", "a.parts/seed1.pkl", "a.parts/seed0.pt"])
@@ -372,7 +399,7 @@ class TestSeq2seqBadInput:
         (tmp_path / "file").touch()
         flags = seq2seq_flags(tmp_path / "file")
         status, _, err = call("seq2seq.py", *flags, capsys=capsys)
-        assert status == 2 and len(err.splitlines()) == 1 and "cannot be made" in err
+        assert status == 2 and len(err.splitlines()) == 1 and "cannot be created" in err
 
 
 class TestMultihead:
@@ -526,16 +553,13 @@ class TestMultihead:
                 np.testing.assert_allclose(heads.mean(axis=1), history["attention_accuracy"])
 
     def test_time_left(self):
-        multihead = load_script("SequenceCopying", "multihead")
         wanted = {"good": 20, "bad": 20}
         found = {"good": list(range(30)), "bad": [1, 2]}
         # 18 more at 2 of 32: 288 heads of 75 s
-        assert multihead.time_left(found, wanted, 32, 75.0) == (
-            "; at this rate about 6 h 0 min for the rest"
-        )
-        assert "no bad head yet" in multihead.time_left(found | {"bad": []}, wanted, 32, 75.0)
+        assert time_left(found, wanted, 32, 75.0) == ("; at this rate about 6 h 0 min for the rest")
+        assert "no bad head yet" in time_left(found | {"bad": []}, wanted, 32, 75.0)
         found["bad"] = list(range(20))
-        assert multihead.time_left(found, wanted, 32, 75.0) == ""
+        assert time_left(found, wanted, 32, 75.0) == ""
 
     def test_survey(self, whole_multihead, tmp_path, capsys):
         """Heads of two bases, all with their full trials; base 0's serve the search too."""
@@ -615,7 +639,7 @@ class TestMultiheadBadInput:
         """It is said before the first model, not after the last one."""
         (tmp_path / "file").touch()
         flags = multihead_flags(tmp_path, out_file=tmp_path / "file" / "curves.pkl")
-        assert_one_line(call("multihead.py", *flags, capsys=capsys), "file cannot be made")
+        assert_one_line(call("multihead.py", *flags, capsys=capsys), "file cannot be created")
         assert list(files_in(tmp_path)) == ["file"]
 
     def test_a_result_of_unknown_origin_is_kept(self, tmp_path, capsys):
@@ -628,6 +652,7 @@ class TestMultiheadBadInput:
         ("changes", "words"),
         [
             ({"lr": 0.5}, "lr: 0.02, now 0.5"),
+            ({"optimizer": "sgd"}, "optimizer: adam, now sgd"),
             ({"seed": 3}, "seed: 0, now 3"),
             ({"learned": 0.7}, f"learned: {LEVEL}, now 0.7"),
         ],

@@ -1,19 +1,23 @@
-"""attention_dynamics/analysis/dynamics.py: DESIGN section 3, worked by hand and by a plain loop."""
+"""attention_dynamics/analysis/dynamics.py: worked by hand and by a plain loop."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy.stats import kendalltau, spearmanr
+from scipy.stats import kendalltau, pearsonr, spearmanr
 
-from attention_dynamics.analysis.dynamics import (
-    Evidence,
-    RunNames,
-    first_exceeding,
-    summarize,
-)
+from attention_dynamics.analysis import dynamics
+from attention_dynamics.analysis.columns import Column
+from attention_dynamics.analysis.dynamics import first_exceeding
+from attention_dynamics.analysis.evidence import Evidence, RunNames
+from attention_dynamics.analysis.levels import levels_of, symbols
+from attention_dynamics.analysis.metrics import METRICS
+from attention_dynamics.classification.columns import COLUMNS
 from attention_dynamics.cli import InputError
+
+LEVELS = levels_of(COLUMNS)
 
 KEYS = {
     *("agr_unif", "agr_px", "agr_grad", "arg_grad", "agr_normal"),
@@ -21,6 +25,10 @@ KEYS = {
     *("alpha_corrs", "alpha_perfs", "baseline", "best_perf", "iterations"),
     *("alpha_corrs_std", "intervals", "xi_never", "resamples"),
 }
+
+
+def summarize(runs, evidence, metric, **options):
+    return dynamics.summarize(runs, evidence, METRICS[metric], LEVELS, **options)
 
 
 # An example worked by hand. Four rows of two tokens; "LRRL" says where each row is largest, so
@@ -64,17 +72,23 @@ def distributions(letters):
 def hand_worked_evidence(rename=lambda name: name):
     back = {rename(name): name for name in (*PERFORMANCE, "uniform")}
 
-    def column(table):
-        return lambda name, it: distributions(table[back[name], it])
-
+    tables = {"alpha": ALPHA, "beta": BETA, "grad": GRAD}
     return Evidence(
         offsets=np.arange(0, 9, 2),
-        alpha=column(ALPHA),
-        beta=column(BETA),
-        grad=column(GRAD),
-        beta_px=distributions(BETA_PX),
+        column=lambda column, name, it: distributions(tables[column][back[name], it]),
+        words={"px": distributions(BETA_PX)},
         performance=lambda name, it: PERFORMANCE[back[name]][it],
     )
+
+
+def with_column(evidence, column, values):
+    """The evidence with another column: ``values`` is a function of (run, iteration)."""
+    others = evidence.column
+
+    def found(name, run, it):
+        return values(run, it) if name == column else others(name, run, it)
+
+    return replace(evidence, column=found)
 
 
 def hand_worked_runs(rename=lambda name: name):
@@ -135,8 +149,8 @@ def plain_metric(metric, u, v):
     if metric == "top 5% match":
         at = list(u).index(max(u))
         return float(sum(x > v[at] for x in v) < math.ceil(len(v) / 20))
-    of_scipy = {"kendall tau": kendalltau, "spearman": spearmanr}[metric]
-    return of_scipy(u, v).statistic if len(u) > 1 else math.nan
+    of_scipy = {"kendall tau": kendalltau, "spearman": spearmanr, "pearson": pearsonr}[metric]
+    return of_scipy(u.astype(float), v.astype(float)).statistic if len(u) > 1 else math.nan
 
 
 def plain_agreement(metric, u, v, offsets):
@@ -161,16 +175,14 @@ def random_evidence(seed, comparisons, iterations, rows=25):
     performance = {(name, it): rng.random() for name in names for it in iterations}
     evidence = Evidence(
         offsets=offsets,
-        alpha=lambda name, it: tables["alpha"][name, it],
-        beta=lambda name, it: tables["beta"][name, it],
-        grad=lambda name, it: tables["grad"].get((name, it)),
-        beta_px=(target + rng.normal(size=len(target))).astype(np.float32),
+        column=lambda column, name, it: tables[column].get((name, it)),
+        words={"px": (target + rng.normal(size=len(target))).astype(np.float32)},
         performance=lambda name, it: performance[name, it],
     )
     return names, tables, performance, evidence
 
 
-@pytest.mark.parametrize("metric", ["top 5% match", "kendall tau", "spearman"])
+@pytest.mark.parametrize("metric", list(METRICS))
 @pytest.mark.parametrize("comparisons", [1, 2, 5])
 def test_summary_is_that_of_a_plain_loop(metric, comparisons):
     iterations = [0, 5, 7, 100]
@@ -189,7 +201,7 @@ def test_summary_is_that_of_a_plain_loop(metric, comparisons):
     uniform = [tables["beta"]["uniform", it] for it in iterations]
     expected = {
         "agr_unif": max(agree(alpha, beta) for beta in uniform),
-        "agr_px": max(agree(evidence.beta_px, beta) for beta in uniform),
+        "agr_px": max(agree(evidence.words["px"], beta) for beta in uniform),
         "agr_grad": max(agree(grad, beta) for beta in uniform),
         "agr_normal": max(agree(alpha, tables["beta"]["Normal_B", it]) for it in iterations),
         "best_perf": performance["Normal_A", best],
@@ -235,7 +247,7 @@ def test_baseline_is_what_chance_gives_and_seeded():
 
 def test_without_delta_its_agreement_is_none():
     evidence = hand_worked_evidence()
-    evidence = Evidence(**{**vars(evidence), "grad": lambda name, it: None})
+    evidence = with_column(evidence, "grad", lambda name, it: None)
     summary = summarize(hand_worked_runs(), evidence, "top 5% match")
     assert summary["agr_grad"] is summary["arg_grad"] is summary["xi_grad"] is None
     assert summary["agr_unif"] == 0.5
@@ -243,24 +255,49 @@ def test_without_delta_its_agreement_is_none():
 
 def test_delta_is_needed_of_the_gold_checkpoint_alone():
     evidence = hand_worked_evidence()
-    whole = evidence.grad
+    whole = evidence.column
 
     def grad(name, it):
-        return whole(name, it) if (name, it) == ("Normal_A", 10) else None
+        return whole("grad", name, it) if (name, it) == ("Normal_A", 10) else None
 
-    evidence = Evidence(**{**vars(evidence), "grad": grad})
+    evidence = with_column(evidence, "grad", grad)
     assert summarize(hand_worked_runs(), evidence, "top 5% match")["agr_grad"] == 1.0
 
 
 def test_a_logistic_baseline_brings_two_keys():
-    plain = hand_worked_evidence()
-    evidence = Evidence(**{**vars(plain), "beta_logistic": distributions("LLRL")})
+    evidence = hand_worked_evidence()
+    evidence.words["logistic"] = distributions("LLRL")
     summary = summarize(hand_worked_runs(), evidence, "top 5% match")
     assert summary.keys() - KEYS == {"agr_logistic", "xi_logistic"}
     # LLRL with RRRR 1/4, LLRR 3/4, LRRR 1/2
     assert summary.pop("agr_logistic") == 0.75
     assert summary.pop("xi_logistic") == pytest.approx(0.85)
     check_hand_worked(summary)
+
+
+def test_a_compared_column_brings_two_keys_and_its_symbols():
+    columns = COLUMNS | {"rollout": Column("ρ", r"\rho", 1, lambda _: None, compared=True)}
+    levels = levels_of(columns)
+    evidence = with_column(
+        hand_worked_evidence(), "rollout", lambda name, it: distributions("LLRL")
+    )
+    metric = METRICS["top 5% match"]
+    summary = dynamics.summarize(hand_worked_runs(), evidence, metric, levels, resamples=10)
+    assert summary.keys() - KEYS == {"agr_rollout", "xi_rollout"}
+    # LLRL with RRRR 1/4, LLRR 3/4, LRRR 1/2
+    assert summary["agr_rollout"] == 0.75
+    assert summary["xi_rollout"] == pytest.approx(0.85)
+    assert {"agr_rollout", "xi_rollout"} <= summary["intervals"].keys()
+    heads = symbols(levels)
+    assert heads["agr_rollout"] == ("A(ρ, βᵘᶠ)", "ρ, βᵘᶠ", r"\rho, \beta^{uf}")
+    assert heads["xi_rollout"].text == "ξ(ρ, βᵘᶠ)"
+    keys = list(heads)
+    assert keys.index("agr_rollout") == keys.index("agr_grad") + 1
+    styles = [str(level.line) for level in levels.values() if level.line]
+    assert len(set(styles)) == len(styles) == 5
+    # without the columns that are compared there are no such keys
+    bare = dynamics.summarize(hand_worked_runs(), evidence, metric, levels_of({}))
+    assert not any("grad" in key for key in bare)
 
 
 def test_xi_is_reached_where_the_agreement_is_exceeded_not_where_it_is_equalled():

@@ -9,6 +9,7 @@ import shutil
 import time
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -16,10 +17,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import assert_one_line, call_script, files_in, load_script
-from scipy.stats import kendalltau
+from test_dynamics import plain_metric
 
+from attention_dynamics.analysis.columns import Column
 from attention_dynamics.analysis.dynamics import summarize
+from attention_dynamics.analysis.evidence import RunNames
+from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.ragged import offsets_of
+from attention_dynamics.classification.task import TASK
 from attention_dynamics.files import storage
 from attention_dynamics.views import explorer
 
@@ -78,6 +83,8 @@ def classification_outputs(folder: Path, rows=40, lengths=(3, 30), **options) ->
     tokens[ends[:-1]], tokens[ends[1:] - 1] = 1, 2
     found = columns(rng, ends, **options)
     dump = {
+        "id": "an id",
+        "settings": {"columns": {"alpha": 1, "beta": 1, "grad": 1}},
         "dataset": "toy",
         "vocab": vocab,
         "sentences": {
@@ -112,6 +119,8 @@ def translation_outputs(folder: Path, rows=12) -> dict:
     distributions = offsets_of(np.repeat(n_source, n_target - 1))
     found = columns(rng, distributions, signed=False)
     dump = {
+        "id": "an id",
+        "settings": {"columns": {"alpha": 1, "beta": 1, "grad": 1}},
         "dataset": "toy",
         "vocab": vocab,
         "sentences": {**sides, "split": np.repeat(["val"], rows)},
@@ -149,12 +158,6 @@ def agreements_of(data: dict, arrays: dict, metric: int, against: str) -> np.nda
     values = np.frombuffer(arrays[f"agreement-{metric}-{against}"], "<i2")
     shape = (len(data["runs"]), len(data["iterations"]), -1)
     return np.where(values == -32768, np.nan, values / 1000).reshape(shape)
-
-
-def plain_agreement(metric: str, u: np.ndarray, v: np.ndarray) -> float:
-    if metric == "top 5% match":
-        return float(sum(v > v[int(np.argmax(u))]) < math.ceil(len(v) / 20))
-    return kendalltau(u, v).statistic
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +219,7 @@ class TestPage:
         expected = [[dump["metas"][name, it, "test_acc"] for it in ITERATIONS] for name in RUNS]
         assert data["performance"] == {"test_acc": expected}
 
-    @pytest.mark.parametrize(("number", "metric"), [(0, "top 5% match"), (1, "kendall tau")])
+    @pytest.mark.parametrize(("number", "metric"), list(enumerate(METRICS)))
     def test_agreements_are_those_of_a_plain_loop_and_of_the_tables(
         self, page, dump, number, metric
     ):
@@ -242,7 +245,7 @@ class TestPage:
                     if against == "gold":
                         pair = (gold, alpha)
                     expected = [
-                        plain_agreement(
+                        plain_metric(
                             metric, pair[0][a:b], pair[1][a:b] * (sign if against != "gold" else 1)
                         )
                         for (a, b), sign in zip(pairwise(ends), turn)
@@ -251,10 +254,9 @@ class TestPage:
                     assert measure["means"][against][run][at] == pytest.approx(
                         np.mean(expected), abs=1e-6
                     )
-        script = load_script("classification", "explore")
-        evidence = script.evidence_of(dump, {"beta_px": np.zeros(100)}, "val", "test_acc")
-        runs = explorer.dynamics.RunNames.of(set(dump["alpha"]), "")
-        summary = summarize(runs, evidence, metric)
+        evidence = TASK.evidence_of(dump, {"px": np.zeros(100)}, "val", "test_acc")
+        runs = RunNames.of(set(dump["alpha"]), "")
+        summary = summarize(runs, evidence, METRICS[metric], TASK.levels)
         assert measure["level"] == summary["agr_unif"]
         assert measure["level"] == pytest.approx(max(measure["means"]["uniform"][2]), abs=1e-6)
         assert measure["means"]["gold"][1] == pytest.approx(
@@ -263,6 +265,12 @@ class TestPage:
         shuffled = [max(1, math.ceil(n / 20)) / n for n in np.diff(ends)]
         chance = np.mean(shuffled) if number == 0 else 0.0
         assert measure["chance"] == pytest.approx(chance)
+
+    def test_every_metric_of_the_table_is_there(self, page):
+        data, arrays = page
+        assert [metric["name"] for metric in data["metrics"]] == list(METRICS)
+        assert [metric["binary"] for metric in data["metrics"]] == [True] + [False] * 3
+        assert sum(name.startswith("agreement-") for name in arrays) == 2 * len(METRICS)
 
     def test_right_is_the_sign_of_the_score(self, page, dump):
         _, arrays = page
@@ -353,13 +361,13 @@ class TestPage:
         n_source, n_target = (np.diff(columns[f"{side}_offsets"]) for side in ("source", "target"))
         ends = offsets_of(np.repeat(n_source, n_target - 1))
         u, v = pairs_dump["alpha"]["normal_b", 50], pairs_dump["beta"]["Uniform", 50]
-        rows = [plain_agreement("kendall tau", u[a:b], v[a:b]) for a, b in pairwise(ends)]
+        rows = [plain_metric("kendall tau", u[a:b], v[a:b]) for a, b in pairwise(ends)]
         expected = [part.mean() for part in np.split(np.array(rows), np.cumsum(n_target - 1)[:-1])]
         found = agreements_of(data, arrays, 1, "uniform")[1, 2]
         assert np.abs(found - expected).max() < 6e-4
 
     def test_text_of_pieces(self):
-        show = load_script("translation", "explore").show
+        show = load_script("translation", "explore").TASK.show
         pieces = ["<s>", "▁ein", "▁Hünd", "chen", "▁", "<unk>", "</s>"]
         assert show(pieces) == (
             ["<s>", "ein", "Hünd", "·chen", "␣", "<unk>", "</s>"],
@@ -553,6 +561,7 @@ def go_to(page: Page, iteration: int) -> None:
     assert page.iteration == iteration
 
 
+@pytest.mark.slow
 class TestClassificationInBrowser:
     @pytest.fixture
     def path(self, outputs, dump, capsys) -> Path:
@@ -650,6 +659,26 @@ class TestClassificationInBrowser:
         assert page.run("return document.querySelector('#column [value=grad]').disabled")
         assert page.run("return state.column") == "alpha"
 
+    def test_a_column_that_is_added_to_the_table(self, browser, tmp_path):
+        dump = classification_outputs(tmp_path, rows=5)
+        keys = [("Normal_A", 0), ("Normal_A", 50)]
+        dump["rollout"] = {key: 10 * dump["alpha"][key] - 1 for key in keys}
+        storage.save_pickle(dump, tmp_path / "toy_logs.pkl")
+        rollout = Column("ρ", r"\rho", 1, lambda _: None, compared=True)
+        task = replace(TASK, columns=TASK.columns | {"rollout": rollout})
+        flags = ["--dataset", "toy", "--outputs_dir", str(tmp_path)]
+        explorer.explore(explorer.parser("", __file__, task).parse_args(flags), task)
+        with opened(browser, tmp_path / "toy_explorer.html") as page:
+            page.choose("#column [value=rollout]")
+            assert page.text("#column :checked + span") == "ρ"
+            go_to(page, 50)
+            assert "ρ, the column “rollout”" in page.text("#about")
+            shown = [float(x.replace("−", "-")) for x in page.texts("#values td:nth-child(5)")]
+            expected = self.row(dump, "rollout", "Normal_A", 50, 0)
+            assert shown == pytest.approx(expected, rel=0.05, abs=1e-3)
+            go_to(page, 10)
+            assert "ρ was not computed" in page.text("#about")
+
     def test_the_run_is_chosen(self, page, dump):
         go_to(page, 400)
         page.choose("#run", "1")
@@ -659,6 +688,20 @@ class TestClassificationInBrowser:
         page.choose("#run", "2")
         assert len(set(page.darkness())) == 1  # uniform attention
         assert page.texts("#figures figure h2")[0].startswith("A(α̂, βᵘᶠ)")
+
+    def test_every_metric_can_be_chosen(self, page):
+        choices = page.texts("#metric span")
+        assert choices == list(METRICS)
+        go_to(page, 10)
+        shown = set()
+        for number, name in enumerate(METRICS):
+            page.choose(f"#metric [value='{number}']")
+            mean = page.run(f"return metrics[{number}].means.gold[0][{ITERATIONS.index(10)}]")
+            (all_now, *_) = page.texts("#chart-gold .chart-values b")
+            assert float(all_now.replace("−", "-")) == pytest.approx(mean, abs=0.006)
+            shown.add(mean)
+            assert f"{name}: {METRICS[name].help}" in page.text("#method")
+        assert len(shown) == len(METRICS)
 
     def test_filters(self, page, dump):
         columns, vocab = dump["sentences"], dump["vocab"]
@@ -705,7 +748,7 @@ class TestClassificationInBrowser:
                 alpha = self.row(dump, "alpha", "Normal_A", iteration, i)
                 beta = self.row(dump, "beta", "Uniform", iteration, i)
                 turn = 2 * dump["sentences"]["target"][i] - 1
-                tau.append(plain_agreement("kendall tau", alpha, beta * turn))
+                tau.append(plain_metric("kendall tau", alpha, beta * turn))
             page.choose("#sort", "uniform-low")
             found = [tau[i] for i in page.listed()]
             assert sorted(page.listed()) == list(range(40))
@@ -828,6 +871,7 @@ class TestClassificationInBrowser:
         assert wide <= 360
 
 
+@pytest.mark.slow
 class TestTranslationInBrowser:
     @pytest.fixture
     def page(self, browser, pairs_dump, tmp_path, capsys):
@@ -901,6 +945,7 @@ def share_of_a_core() -> float:
     return (time.process_time() - cpu) / (time.perf_counter() - wall)
 
 
+@pytest.mark.slow
 def test_200_sentences_22_checkpoints_7_runs(browser, tmp_path, capsys):
     """Under 20 MB, and open in under two seconds, the best of three.
 

@@ -1,6 +1,7 @@
 """The report: what is there is in it, as the stages wrote it; what is not is named."""
 
 import json
+import os
 import pickle
 import runpy
 import sys
@@ -46,11 +47,8 @@ def write_pickle(value, path: Path) -> None:
 @pytest.fixture
 def root(tmp_path) -> Path:
     """Folders in which no stage has run."""
-    for task, datasets in (("classification", ("Furd", "SNS")), ("translation", ("multi30k",))):
-        configs = tmp_path / task / "configs"
-        configs.mkdir(parents=True)
-        for name in (*datasets, "model", "toy_model"):
-            (configs / f"{name}.json").write_text("[]")
+    for task in ("classification", "translation"):
+        (tmp_path / task).mkdir()
     return tmp_path
 
 
@@ -108,7 +106,12 @@ def test_nothing_is_there(root, report):
         str(root / "report" / name) for name in ("results.md", "index.html")
     ]
     text = (root / "report" / "results.md").read_text()
-    for what in ("classification: Furd, SNS", "translation: multi30k", "copying", "multi-head"):
+    for what in (
+        "classification: AG_News, Amzn, Furd, ",
+        "translation: iwslt14, ",
+        "copying",
+        "multi-head",
+    ):
         assert what in text
     Page((root / "report" / "index.html").read_text())
 
@@ -173,28 +176,23 @@ class TestTask:
         assert "| classification: figure of Furd, dynamics |" not in text
         assert "| classification: explorer of SNS | cd classification; python explore.py" in text
 
-    @pytest.mark.parametrize("config", ["SNS.json", "SMS_log.json"])
-    def test_two_names_of_one_dataset(self, root, report, outputs, config):
+    def test_two_names_of_one_dataset(self, root, report, outputs):
         """What was run as SMS is shown as that, and SNS is not missed."""
-        configs = root / "classification" / "configs"
-        (configs / "SNS.json").rename(configs / config)
         (outputs / "SNS_logs.pkl").rename(outputs / "SMS_logs.pkl")
         write_pickle({key("SMS"): summary()}, outputs / "stats.pkl")
         (outputs / "SMS_explorer.html").write_text("<p>of SMS")
         report()
         text = (root / "report" / "results.md").read_text()
-        assert "SMS | top 5% match" in text and "SNS" not in text and "SMS_log" not in text
+        assert "SMS | top 5% match" in text and "SNS" not in text
         assert "cd classification; python plot_dynamics.py --datasets SMS" in text
         copied = root / "report" / "classification_SMS_explorer.html"
         assert copied.read_text() == "<p>of SMS"
         (outputs / "SMS_logs.pkl").unlink()
         report()
-        name = "SNS" if config == "SNS.json" else "SMS"
-        assert f"classification: {name} |" in (root / "report" / "results.md").read_text()
+        text = (root / "report" / "results.md").read_text()
+        assert "classification: AG_News, Amzn, IMDB, Newsgroups, SNS, Yelp, toy |" in text
 
     def test_the_newest_results_count(self, root, report, outputs):
-        import os
-
         write_pickle({key("Furd"): summary(agr_unif=0.111)}, outputs / "old_stats.pkl")
         os.utime(outputs / "old_stats.pkl", (1, 1))
         report()
@@ -203,6 +201,75 @@ class TestTask:
         os.utime(outputs / "stats.pkl", (2, 2))
         report()
         assert "0.111" in (root / "report" / "results.md").read_text()
+
+    def test_leftovers_are_not_picked_up(self, root, report, outputs):
+        """Other names than those of the table of datasets, and files of other names."""
+        report()
+        before = files_in(root / "report")
+        write_pickle({key("mine"): summary()}, outputs / "my_stats.pkl")
+        write_pickle({}, outputs / "old_Furd_logs.pkl")
+        write_pickle([1], outputs / "stats_of_words.pkl")
+        (outputs / "old_Furd_dynamics.png").write_bytes(b"an older picture")
+        (outputs / "Furd_dynamics_2.png").write_bytes(b"another picture")
+        run = root / "classification/models/mine/h_dim=256"
+        run.mkdir(parents=True)
+        (run / "run.json").write_text("{")
+        report()
+        assert files_in(root / "report") == before
+
+    def test_results_of_an_older_dump_are_marked(self, root, report, outputs):
+        write_pickle({"id": "new"}, outputs / "Furd_logs.pkl")
+        os.utime(outputs / "Furd_logs.pkl", (1, 1))
+        results = {
+            key("Furd"): summary(dump="old"),
+            key("Furd", metric="pearson"): summary(dump="old"),
+            key("SNS"): summary(dump="any"),  # its dump has no id to compare with
+        }
+        write_pickle(results, outputs / "stats.pkl")
+        (outputs / "Furd_sentence.png").write_bytes(b"a picture")
+        report()
+        text = (root / "report" / "results.md").read_text()
+        command = "cd classification; python collect_classification_stats.py --datasets Furd"
+        said = f'> **Results of Furd (top 5% match, pearson): older than its dump: run "{command}'
+        assert said + ' --out_file outputs/stats.pkl --include_pearson" again**' in text
+        # its figure shows them; that of a sentence is drawn from the dump
+        assert "> **Figure of Furd, dynamics: older than its dump" in text
+        assert text.count("older than its dump") == 2
+        page = (root / "report" / "index.html").read_text()
+        Page(page)
+        assert page.count('<p class="note">') == 2
+        results |= {name: summary(dump="new") for name in results if name[0] == "Furd"}
+        write_pickle(results, outputs / "stats.pkl")
+        report()
+        assert "older" not in (root / "report" / "results.md").read_text()
+
+    def test_results_of_the_present_dump_win(self, root, report, outputs):
+        write_pickle({"id": "new"}, outputs / "Furd_logs.pkl")
+        os.utime(outputs / "Furd_logs.pkl", (1, 1))
+        write_pickle({key("Furd"): summary(dump="new", agr_unif=0.321)}, outputs / "stats.pkl")
+        os.utime(outputs / "stats.pkl", (1, 1))
+        write_pickle({key("Furd"): summary(dump="old", agr_unif=0.456)}, outputs / "a_stats.pkl")
+        report()
+        text = (root / "report" / "results.md").read_text()
+        assert "0.321" in text and "0.456" not in text and "older" not in text
+
+    def test_figures_and_explorers_older_than_their_dump_are_marked(self, root, report, outputs):
+        os.utime(outputs / "Furd_explorer.html", (1, 1))
+        report()
+        text = (root / "report" / "results.md").read_text()
+        command = "cd classification; python explore.py --dataset Furd"
+        said = f'> **Explorer of Furd: older than its dump: run "{command}" again**'
+        assert said in text and text.count("older") == 1
+        os.utime(outputs / "Furd_dynamics.png", (1, 1))
+        report()
+        text = (root / "report" / "results.md").read_text()
+        command = "cd classification; python plot_dynamics.py --datasets Furd"
+        said = f'> **Figure of Furd, dynamics: older than its dump: run "{command}" again**'
+        assert said in text and text.count("older") == 2
+        # a report that is written does not make them younger
+        os.utime(outputs / "Furd_logs.pkl", (1, 1))
+        report()
+        assert "older" not in (root / "report" / "results.md").read_text()
 
     def test_percent(self, root, report):
         results = {
@@ -230,7 +297,7 @@ class TestTask:
         ]
 
     def test_names_are_escaped(self, root, report, outputs):
-        write_pickle({key("<b>|x"): summary()}, outputs / "stats.pkl")
+        write_pickle({key("Furd", metric="<b>|x"): summary()}, outputs / "stats.pkl")
         report()
         page = (root / "report" / "index.html").read_text()
         assert "&lt;b&gt;|x" in page and "<b>" not in page

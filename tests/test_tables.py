@@ -2,25 +2,28 @@
 
 import csv
 import io
+import pickle
 import re
 import shutil
 import subprocess
+from functools import partial
 
 import pytest
 from matplotlib.mathtext import MathTextParser
 from test_bootstrap import simple_evidence
-from test_dynamics import hand_worked_evidence, hand_worked_runs
+from test_dynamics import LEVELS, hand_worked_evidence, hand_worked_runs, summarize
 
-from attention_dynamics.analysis.dynamics import NOTATION, summarize
-from attention_dynamics.analysis.tables import (
-    csv_table,
-    latex_table,
-    markdown_table,
-    notes,
-    text_table,
+from attention_dynamics.analysis import tables
+from attention_dynamics.analysis.columns import Column
+from attention_dynamics.analysis.levels import levels_of, symbols
+from attention_dynamics.analysis.tables import notes
+from attention_dynamics.cli import InputError
+
+SYMBOLS = symbols(LEVELS)
+KEYS = [key for key in SYMBOLS if not key.endswith("_logistic")]
+text_table, markdown_table, latex_table, csv_table = (
+    partial(tables.FORMATS[name], levels=LEVELS) for name in ("text", "markdown", "latex", "csv")
 )
-
-KEYS = [key for key in NOTATION if not key.endswith("_logistic")]
 FIRST = ("Furd", "top 5% match", "val", "test_acc")
 SECOND = ("news_commentary_v14_en_nl", "kendall tau", "train", "train_bleu")
 
@@ -122,6 +125,43 @@ def test_a_logistic_baseline_has_columns_of_its_own():
     assert second.split("train_bleu")[1].split()[8] == "-"
 
 
+def test_a_compared_column_has_columns_of_its_own():
+    rollout = Column("ρ", r"\rho", 1, lambda _: None, compared=True)
+    levels = levels_of({"rollout": rollout})
+    results = example(resamples=200)
+    for name in ("agr_rollout", "xi_rollout"):
+        assert name not in tables.csv_table(results, levels)
+        results[FIRST][name] = 0.4321
+        results[FIRST]["intervals"][name] = (0.4, 0.5)
+    for table, heads in (
+        (tables.text_table, ["ρ, βᵘᶠ"] * 2),
+        (tables.markdown_table, ["A(ρ, βᵘᶠ)", "ξ(ρ, βᵘᶠ)"]),
+        (tables.latex_table, [r"$\rho, \beta^{uf}$"] * 2),
+        (tables.csv_table, ["agr_rollout_low", "xi_rollout_high"]),
+    ):
+        text = table({FIRST: results[FIRST]}, levels)
+        assert text.count("0.432") == 2
+        assert all(text.count(head) == heads.count(head) for head in heads)
+
+
+def test_results_are_told_from_other_files(tmp_path):
+    path = tmp_path / "stats.pkl"
+    results = example(resamples=10, logistic=True)
+    path.write_bytes(pickle.dumps(results))
+    assert tables.load_results(path, "do this") == results
+    no_delta = {k: v for k, v in results[FIRST].items() if k not in ("agr_grad", "xi_grad")}
+    path.write_bytes(pickle.dumps({FIRST: no_delta}))  # of a task without that column
+    assert tables.load_results(path, "do this") == {FIRST: no_delta}
+    older = {k: v for k, v in results[FIRST].items() if k != "alpha_corrs_std"}
+    for foreign in ([1], {FIRST[:2]: results[FIRST]}, {FIRST: older}, {FIRST: None}):
+        path.write_bytes(pickle.dumps(foreign))
+        with pytest.raises(InputError, match="has no results of this version in it: do this"):
+            tables.load_results(path, "do this")
+    path.write_bytes(b"no pickle")
+    with pytest.raises(InputError, match=r"stats\.pkl is not a pickle .*do this"):
+        tables.load_results(path, "do this")
+
+
 def test_one_comparison_run_is_said():
     runs, evidence = simple_evidence("LR", ["RR", "LL"], "LL")
     summary = summarize(runs, evidence, "top 5% match")
@@ -141,7 +181,7 @@ def test_markdown():
     table = [line for line in lines if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     assert {len(row) for row in cells} == {3 + len(KEYS)}
-    assert cells[0] == ["dataset", "metric", "performance", *(NOTATION[key] for key in KEYS)]
+    assert cells[0] == ["dataset", "metric", "performance", *(SYMBOLS[key].text for key in KEYS)]
     assert all(re.fullmatch("---:?", cell) for cell in cells[1])
     assert cells[2][:7] == ["Furd", "top 5% match", "test_acc", "0.500", "0.750", "1.000", "0.250"]
     assert [row[2] for row in cells[3:6]] == ["95% low", "95% high", "never"]

@@ -5,26 +5,40 @@ import json
 import os
 import pickle
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import assert_one_line, call_script, files_in, load_script
+from conftest import (
+    ROOT,
+    RUNS,
+    assert_one_line,
+    call_script,
+    command_of,
+    files_in,
+    flags_of,
+    kill_when,
+    load,
+    output_of,
+    write_json,
+    write_list,
+)
 
 from attention_dynamics import cli
 from attention_dynamics.analysis import bootstrap
+from attention_dynamics.corpus import find
 from attention_dynamics.training import checkpoints, word_baseline
+from attention_dynamics.translation.datasets import DATASETS, toy
+from attention_dynamics.translation.task import TASK
+from attention_dynamics.views.figures.sentence import sentence_of
 
-ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.slow  # whole stages
+
 FOLDER = ROOT / "translation"
 call = partial(call_script, "translation")
 ITERATIONS = [0, 50, 100, 150, 250]  # the toy data has 125 steps an epoch
-RUNS = [("Normal_A", 20, False), ("normal_b", 13, False), ("Uniform", 12, True)]
 RUN = "h_dim=128,dropout=0.100000,b_size=32,seed=20,normal"
 SMALL = json.loads((FOLDER / "configs" / "toy_model.json").read_text())
 
@@ -39,8 +53,7 @@ def train_flags(folder: Path, seed: int = 20, uniform: bool = False, **changes) 
         "data_dir": folder / "data",
         "models_dir": folder / "models",
     } | changes
-    listed = [part for name, value in flags.items() for part in (f"--{name}", value)]
-    return listed + ["--uniform"] * uniform
+    return flags_of(flags) + ["--uniform"] * uniform
 
 
 def dump_flags(folder: Path, *more, **changes) -> list:
@@ -49,7 +62,7 @@ def dump_flags(folder: Path, *more, **changes) -> list:
         "config": folder / "model.json",
         **{f"{name}_dir": folder / name for name in ("data", "models", "outputs", "configs")},
     } | changes
-    return [part for name, value in flags.items() for part in (f"--{name}", value)] + list(more)
+    return flags_of(flags) + list(more)
 
 
 ALL = ["--eval_bleu", "--include_train_subset"]
@@ -61,15 +74,8 @@ def collect_flags(folder: Path, *more) -> list:
 
 
 def write_configs(folder: Path, runs=RUNS, iterations=ITERATIONS) -> None:
-    (folder / "model.json").write_text(json.dumps(SMALL))
-    entries = [
-        {"name": name, "iteration": iteration, "seed": seed, "uniform": uniform}
-        | {"calculate_grad": name == "Normal_A"}
-        for name, seed, uniform in runs
-        for iteration in iterations
-    ]
-    (folder / "configs").mkdir(exist_ok=True)
-    (folder / "configs" / "toy.json").write_text(json.dumps(entries))
+    write_json(folder / "model.json", SMALL)
+    write_list(folder / "configs" / "toy.json", iterations, runs)
 
 
 @pytest.fixture(scope="module")
@@ -78,23 +84,14 @@ def experiment(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("experiment")
     write_configs(folder)
 
-    def script(name: str, *flags) -> str:
-        # from another working directory than the script's
-        return subprocess.run(
-            [sys.executable, FOLDER / name, *map(str, flags)],
-            cwd=folder,
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        ).stdout
-
+    script = partial(output_of, "translation", cwd=folder)
     data = ["--dataset", "toy", "--data_dir", folder / "data"]
     script("prepare_data.py", *data)
     for _, seed, uniform in RUNS:
         script("train_translation.py", *train_flags(folder, seed, uniform))
     script("eval_dump.py", *dump_flags(folder, *ALL))
     script("embedding_beta.py", *data, "--epochs", 12, "--outputs_dir", folder / "outputs")
-    everything = [f"--include_{what}" for what in ("kendall_tau", "spearman")]
+    everything = [f"--include_{what}" for what in ("kendall_tau", "spearman", "pearson")]
     everything += ["--include_train_results", "--include_bleu_results", "--resamples", 100]
     table = script("collect_translation_stats.py", *collect_flags(folder, *everything))
     (folder / "table.txt").write_text(table)
@@ -107,16 +104,11 @@ def workplace(experiment, tmp_path) -> Path:
     return Path(shutil.copytree(experiment, tmp_path / "copy"))
 
 
-def load(path: Path):
-    return pickle.loads(path.read_bytes())
-
-
 def lexicon(vocab: list[str]) -> np.ndarray:
     """Of each source token, the target token that it means; -1 of the others."""
-    prepare = load_script("translation", "prepare_data")
     token = {piece.removeprefix("▁"): i for i, piece in enumerate(vocab)}
     meaning = np.full(len(vocab), -1)
-    for source, target in zip(prepare.TOY_SOURCE, prepare.TOY_TARGET):
+    for source, target in zip(toy.SOURCE, toy.TARGET):
         meaning[token[source]] = token[target]
     return meaning
 
@@ -194,7 +186,7 @@ class TestStages:
             assert (tmp_path / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
         # a sentence's entries are those of its rows
         dump = load(experiment / "outputs" / "toy_logs.pkl")
-        sentence = load_script("translation", "plot_dynamics").sentence_of(dump, 2)
+        sentence = sentence_of(TASK, dump, 2)
         assert sentence.source[-1] == sentence.target[-1] == "</s>"
         assert sentence.target[0] != "<s>"
         alpha = dump["alpha"]["Normal_A", 250][sentence.entries]
@@ -237,21 +229,22 @@ class TestStages:
         words = np.flatnonzero(meaning >= 0)
         assert (beta[words].argmax(axis=1) == meaning[words]).all()
 
-    def test_the_published_loss_is_another_fit(self, workplace, capsys):
-        """It is trained on <s> and padding too; the setting is recorded, the change announced."""
+    def test_the_published_loss_is_another_fit(self, workplace, tmp_path, capsys):
+        """It is trained on <s> and padding too. The setting is recorded; nothing is replaced."""
         path = workplace / "outputs" / "toyembedding256translation.pkl"
-        first = load(path)
+        first, content = load(path), path.read_bytes()
         assert first["settings"]["published_loss"] is False
-        folders = ["--data_dir", workplace / "data", "--outputs_dir", workplace / "outputs"]
-        flags = ["--dataset", "toy", "--epochs", 12, *folders, "--published_loss"]
-        status, out, err = call("embedding_beta.py", *flags, capsys=capsys)
-        assert (status, err) == (0, "")
-        assert "other settings (published_loss False, now True): fitting again" in out
-        second = load(path)
+        flags = ["--dataset", "toy", "--epochs", 12, "--data_dir", workplace / "data"]
+        flags += ["--published_loss", "--outputs_dir"]
+        result = call("embedding_beta.py", *flags, workplace / "outputs", capsys=capsys)
+        assert_one_line(result, "other settings (published_loss: False, now True)", "--outputs_dir")
+        assert path.read_bytes() == content
+        assert call("embedding_beta.py", *flags, tmp_path, capsys=capsys)[0] == 0
+        second = load(tmp_path / path.name)
         assert second["settings"] == first["settings"] | {"published_loss": True}
         assert not np.array_equal(second["beta"], first["beta"])
-        status, out, _ = call("embedding_beta.py", *flags, capsys=capsys)
-        assert status == 0 and out == f"{path} is finished\n"
+        status, out, _ = call("embedding_beta.py", *flags, tmp_path, capsys=capsys)
+        assert status == 0 and out == f"{tmp_path / path.name} is finished\n"
 
     def test_the_published_loss_is_for_training_alone(
         self, experiment, tmp_path, capsys, monkeypatch
@@ -259,12 +252,10 @@ class TestStages:
         """The choice of the epoch, by the loss of the validation sentences, is without it."""
         found = []
 
-        def record(model, losses, train, validation, *_):
-            sums = [
-                sum(loss.item() for loss in losses(pairs, np.arange(100)))
-                for pairs in (train, validation)
-            ]
-            found.append(sums)
+        def record(model, batch_loss, train, validation, *_):
+            rows = np.arange(64)
+            sums = [batch_loss(train, rows, True), batch_loss(validation, rows, False)]
+            found.append([loss.item() for loss in sums])
 
         monkeypatch.setattr(word_baseline, "fit", record)
         flags = ["--dataset", "toy", "--data_dir", experiment / "data", "--outputs_dir", tmp_path]
@@ -293,9 +284,13 @@ class TestStages:
             patch.setattr(cli, "say", say)
             assert call("embedding_beta.py", *flags, *here, capsys=capsys)[0] == 130
         assert word_baseline.unfinished_path(path).exists()
-        status, out, _ = call("embedding_beta.py", *flags, *here, "--published_loss", capsys=capsys)
-        assert status == 0 and "going on" not in out
-        call("embedding_beta.py", *flags, *there, "--published_loss", capsys=capsys)
+        before = files_in(tmp_path)
+        result = call("embedding_beta.py", *flags, *here, "--published_loss", capsys=capsys)
+        assert_one_line(result, "resume.pt was made with other settings (published_loss: False")
+        assert files_in(tmp_path) == before
+        status, out, _ = call("embedding_beta.py", *flags, *here, capsys=capsys)
+        assert status == 0 and "resuming after epoch 2" in out
+        call("embedding_beta.py", *flags, *there, capsys=capsys)
         assert files_in(tmp_path / "here") == files_in(tmp_path / "there")
 
     def test_empty_sentences_on_either_side(self, experiment, tmp_path, capsys):
@@ -322,7 +317,9 @@ class TestStages:
             assert said in run("train_translation.py", flags)
         assert said in run("eval_dump.py", dump_flags(tmp_path, *ALL))
         folders = ["--data_dir", tmp_path / "data", "--outputs_dir", tmp_path / "outputs"]
+        beta = tmp_path / "outputs" / "toyembedding256translation.pkl"
         for more in (["--published_loss"], []):
+            beta.unlink(missing_ok=True)
             flags = ["--dataset", "toy", "--epochs", 1, *folders, *more]
             assert said in run("embedding_beta.py", flags)
         included = ["kendall_tau", "train_results", "bleu_results"]
@@ -347,7 +344,7 @@ class TestStages:
         results = load(experiment / "stats.pkl")
         assert set(results) == {
             ("toy", metric, split, f"{split}_{performance}")
-            for metric in ("top 5% match", "kendall tau", "spearman")
+            for metric in ("top 5% match", "kendall tau", "spearman", "pearson")
             for split in ("val", "train")
             for performance in ("acc", "bleu")
         }
@@ -409,7 +406,7 @@ class TestStages:
     def test_table_is_printed(self, experiment):
         table = (experiment / "table.txt").read_text().splitlines()
         assert table[1].split()[:3] == ["dataset", "metric", "performance"]
-        assert [line.split()[0] for line in table[3:]].count("toy") == 12
+        assert [line.split()[0] for line in table[3:]].count("toy") == 16
         assert table[-1].startswith("toy: one comparison run")
 
     def test_table_for_a_program(self, experiment, tmp_path, capsys):
@@ -440,17 +437,12 @@ class TestGoingOn:
     def test_a_killed_run_ends_with_the_same_bytes(self, experiment, tmp_path):
         """Killed without warning, four times, at moments that the run itself does not choose."""
         flags = train_flags(experiment, models_dir=tmp_path / "models")
-        command = [sys.executable, FOLDER / "train_translation.py", *map(str, flags)]
+        command = command_of("translation", "train_translation.py", *flags)
         folder = tmp_path / "models" / "toy" / RUN
         for awaited in ("model0", "model100", "model", "model200"):
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-            while not (folder / awaited).exists():
-                assert process.poll() is None
-                time.sleep(0.005)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+            kill_when(folder / awaited, command)
         end = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        assert "going on from step" in end.stdout
+        assert "resuming from step" in end.stdout
         uninterrupted = files_in(experiment / "models" / "toy" / RUN)
         assert files_in(folder).keys() == uninterrupted.keys()
         for name in uninterrupted.keys() - {"resume.pt", "run.json"}:
@@ -522,16 +514,13 @@ class TestGoingOn:
         (tmp_path / "data" / "toy" / "toy.model").unlink()
         flags = {"data_dir": tmp_path / "data", "models_dir": tmp_path / "models", "epochs": 1}
         commands = [
-            [
-                sys.executable,
-                FOLDER / "train_translation.py",
-                *train_flags(experiment, seed, **flags),
-            ]
+            command_of(
+                "translation", "train_translation.py", *train_flags(experiment, seed, **flags)
+            )
             for seed in (1, 2, 3)
         ]
         processes = [
-            subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
-            for command in commands
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands
         ]
         outputs = [process.communicate()[0] for process in processes]
         assert [process.returncode for process in processes] == [0] * 3
@@ -544,7 +533,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
-            ({"dataset": "wmt"}, ["invalid choice: 'wmt'", "multi30k"]),
+            ({"dataset": "wmt"}, ["unknown dataset wmt", "multi30k"]),
             ({"dataset": "iwslt14"}, ["train.de is missing", "prepare_data.py --dataset iwslt14"]),
             ({"epochs": 0}, ["--epochs", "0 is not a positive"]),
             ({"seed": -1}, ["--seed", "negative"]),
@@ -581,7 +570,7 @@ class TestBadInput:
         path = workplace / "data" / "toy" / "val.trg"
         path.write_bytes(path.read_bytes().replace(b"puri", b"pufa", 1))
         result = call("train_translation.py", *train_flags(workplace), capsys=capsys)
-        assert_one_line(result, "data:")
+        assert_one_line(result, "other data")
         assert files_in(workplace / "models") == before
 
     def test_all_missing_checkpoints_are_named(self, workplace, capsys):
@@ -597,6 +586,10 @@ class TestBadInput:
             path.rename(folder / path.name.replace("h_dim=128", "h_dim=64"))
         (workplace / "model.json").write_text(json.dumps({**SMALL, "h_dim": 64}))
         (workplace / "outputs" / "toy_logs.pkl").unlink()
+        result = call("eval_dump.py", *dump_flags(workplace), capsys=capsys)
+        assert_one_line(result, "other settings (h_dim: 128, now 64)")
+        for record in workplace.glob("models/*/*/run.json"):
+            record.unlink()  # the authors' runs have none
         result = call("eval_dump.py", *dump_flags(workplace), capsys=capsys)
         assert_one_line(result, "model0 is a checkpoint of other settings or data", "size mismatch")
 
@@ -684,10 +677,8 @@ def test_published_commands():
 
 
 @pytest.mark.parametrize("dataset", [*PUBLISHED, "toy"])
-def test_shipped_configs(dataset):
-    entries = checkpoints.load_evaluated(
-        FOLDER / "configs" / f"{dataset}.json", grad_by_default=False
-    )
+def test_published_checkpoints(dataset):
+    entries = checkpoints.listed(FOLDER / "configs", find(DATASETS, dataset), grad_by_default=False)
     by_name = {}
     for entry in entries:
         by_name.setdefault(entry.name, []).append(entry.iteration)
@@ -706,5 +697,5 @@ def test_no_script_needs_the_gpu(experiment, tmp_path):
     """The whole runs where CUDA shows no device."""
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     flags = train_flags(experiment, models_dir=tmp_path, epochs=1)
-    command = [sys.executable, FOLDER / "train_translation.py", *flags]
-    subprocess.run(list(map(str, command)), env=environment, check=True, stdout=subprocess.DEVNULL)
+    command = command_of("translation", "train_translation.py", *flags)
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)

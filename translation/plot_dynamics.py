@@ -1,20 +1,23 @@
-"""Draw agreement and performance over training, and one sentence at several checkpoints.
+"""Draw figures: agreement and performance over training, one sentence at several checkpoints.
 
     python plot_dynamics.py --datasets multi30k
 
 Reads what ``collect_translation_stats.py`` and ``eval_dump.py`` wrote, and writes
-``outputs/<dataset>_dynamics`` and ``outputs/<dataset>_sentence``, each as PNG and PDF.
+``outputs/<dataset>_<figure>`` as PNG and PDF for each entry of ``FIGURES`` in
+``attention_dynamics/views/figures``.
 """
 
 from attention_dynamics import cli
-from attention_dynamics.translation.data import DATASETS
-from attention_dynamics.translation.display import sentence_of
-from attention_dynamics.views import figures
+from attention_dynamics.translation.task import TASK
+from attention_dynamics.views import plotting
+
+
+def parse_args():
+    return plotting.parser("Draw figures of collected results.", __file__, TASK).parse_args()
 
 
 def main():
-    args = figures.parser(DATASETS, __file__).parse_args()
-    figures.plot_dynamics(args, sentence_of)
+    plotting.plot_dynamics(parse_args(), TASK)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention_dynamics.analysis.agreement import mean_agreement
+from attention_dynamics.analysis.metrics.rows import mean_agreement
 
 TAILS = 0.025, 0.975  # what lies between is the interval of 95%
 ENTRIES_AT_ONCE = 1 << 20  # of the matrix of weights

@@ -1,95 +1,27 @@
 """The summary of one dataset over training: agreements, and what attention reaches by then.
 
-Notation follows the paper: ``A(u, v)`` is an agreement (:mod:`.agreement`),
-``xi`` the performance that models have reached when the agreement of their attention with the
-gold attention first exceeds a given ``A``.
+Notation follows the paper: ``A(u, v)`` is an agreement (:mod:`.metrics`), ``xi`` the performance
+that models have reached when the agreement of their attention with the gold attention first
+exceeds a given ``A``.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from attention_dynamics.analysis import bootstrap
-from attention_dynamics.analysis.agreement import METRICS
 from attention_dynamics.analysis.bootstrap import Agreement
-from attention_dynamics.cli import InputError
-
-
-@dataclass(frozen=True)
-class RunNames:
-    """The runs of a dump by their part; names compare without regard to case."""
-
-    gold: str  # Normal_A
-    comparisons: list[str]  # Normal_B, Normal_C, ...
-    uniform: str
-    iterations: list[int]  # rising, the same for every run
-
-    @classmethod
-    def of(cls, evaluated: set[tuple[str, int]], where: str) -> "RunNames":
-        """Sort out the pairs (name, iteration) of a dump called ``where``.
-
-        Raises
-        ------
-        InputError
-            where a run is missing, or runs were evaluated at different iterations.
-        """
-        names = sorted({name for name, _ in evaluated}, key=str.lower)
-        by_lower = {name.lower(): name for name in names}
-        if len(by_lower) < len(names):
-            raise InputError(f"{where} has names that differ in case alone: {', '.join(names)}")
-        comparisons = [n for n in names if n.lower().startswith("normal_")]
-        for needed in ("normal_a", "uniform"):
-            if needed not in by_lower:
-                raise InputError(f"{where} has no run called {needed} (it has {', '.join(names)})")
-        gold, uniform = by_lower["normal_a"], by_lower["uniform"]
-        comparisons.remove(gold)
-        if not comparisons:
-            raise InputError(f"{where} has no run to compare Normal_A with, such as Normal_B")
-        iterations = sorted(iteration for name, iteration in evaluated if name == gold)
-        for name in [*comparisons, uniform]:
-            if sorted(it for other, it in evaluated if other == name) != iterations:
-                raise InputError(f"{where}: {name} and {gold} have different iterations")
-        return cls(gold, comparisons, uniform, iterations)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the agreements of one split of a dataset are computed from.
-
-    Attributes
-    ----------
-    offsets : int64 (rows + 1,), the distributions end to end
-    alpha, beta, grad : functions of (name, iteration) that give a flat array; larger values of
-        beta and grad speak for the gold label or token; grad gives None where there is none
-    performance : function of (name, iteration) that gives the performance
-    beta_px : flat array, the word baseline's β; None where it was not asked for
-    beta_logistic : flat array, the β of the logistic word baseline, or None
-    sentence : int64 (rows,), the number of the sentence that a row is in, from 0; None where
-        each row is a sentence
-    """
-
-    offsets: np.ndarray
-    alpha: Callable[[str, int], np.ndarray]
-    beta: Callable[[str, int], np.ndarray]
-    grad: Callable[[str, int], np.ndarray | None]
-    performance: Callable[[str, int], float]
-    beta_px: np.ndarray | None = None
-    beta_logistic: np.ndarray | None = None
-    sentence: np.ndarray | None = None
-
-
-def gold_iteration(runs: RunNames, evidence: Evidence) -> int:
-    """The iteration of the gold checkpoint: ``Normal_A``'s best, the first of equals."""
-    return max(runs.iterations, key=lambda it: evidence.performance(runs.gold, it))
+from attention_dynamics.analysis.evidence import Evidence, RunNames
+from attention_dynamics.analysis.levels import Level, xi_of
+from attention_dynamics.analysis.metrics.metric import Metric
 
 
 def summarize(
     runs: RunNames,
     evidence: Evidence,
-    metric: str,
+    metric: Metric,
+    levels: dict[str, Level],
     seed: int = 0,
     resamples: int = 0,
     bootstrap_seed: int = 0,
@@ -98,60 +30,52 @@ def summarize(
 
     Parameters
     ----------
-    metric : a key of :data:`attention_dynamics.analysis.agreement.METRICS`
+    levels : of the task
     seed : of the shuffled baseline
     resamples : of the sentences, for the intervals; 0 for none
     bootstrap_seed : of the resamples
 
     Returns
     -------
-    dict with ``agr_unif``, ``agr_px``, ``agr_grad`` (also as ``arg_grad``), ``agr_normal``, the
-    ``xi_`` of each, ``alpha_corrs`` and ``alpha_perfs`` ({iteration: value}), ``baseline``,
-    ``best_perf`` and ``iterations``; with a logistic baseline ``agr_logistic`` and
-    ``xi_logistic``. An ``agr_`` that cannot be computed, and a ``xi_`` that is never reached, is
-    None. Then the uncertainty:
+    dict with ``agr_unif``, ``agr_px``, ``agr_grad`` (also as ``arg_grad``), ``agr_normal`` and
+    the rest of ``levels``, the ``xi_`` of each, ``alpha_corrs`` and ``alpha_perfs`` ({iteration:
+    value}), ``baseline``, ``best_perf`` and ``iterations``. An ``agr_`` that cannot be computed,
+    and a ``xi_`` that is never reached, is None. Then the uncertainty:
 
     ``alpha_corrs_std`` ({iteration: value}), the standard deviation of ``alpha_corrs`` over
-    comparison runs (of the sample: n - 1), None where there is one run; and what
+    comparison runs (of the sample: n - 1), None if there is one run; and what
     :func:`uncertainty` gives.
     """
-    match, match_shuffled = METRICS[metric]
     rng = np.random.default_rng(seed)
 
     def agreement(u: np.ndarray, v: np.ndarray) -> Agreement:
-        return Agreement.of(match(u, v, evidence.offsets), evidence.sentence)
+        return Agreement.of(metric.match(u, v, evidence.offsets), evidence.sentence)
 
     def with_shuffled(u: np.ndarray, v: np.ndarray) -> Agreement:
-        return Agreement.of(match_shuffled(u, v, evidence.offsets, rng), evidence.sentence)
+        return Agreement.of(metric.shuffled(u, v, evidence.offsets, rng), evidence.sentence)
 
-    def over_training(u: np.ndarray, name: str) -> list[Agreement]:
-        """A(u, β) at each iteration of run ``name``."""
-        return [agreement(u, evidence.beta(name, it)) for it in runs.iterations]
-
-    best = gold_iteration(runs, evidence)
-    gold_alpha = evidence.alpha(runs.gold, best)
-    gold_grad = evidence.grad(runs.gold, best)
-
-    levels = {
-        "agr_unif": over_training(gold_alpha, runs.uniform),
-        "agr_px": over_training(evidence.beta_px, runs.uniform),
-        "agr_grad": None if gold_grad is None else over_training(gold_grad, runs.uniform),
-        "agr_normal": over_training(gold_alpha, runs.comparisons[0]),
-    }
-    if evidence.beta_logistic is not None:
-        levels["agr_logistic"] = over_training(evidence.beta_logistic, runs.uniform)
+    best = evidence.gold_iteration(runs)
+    gold_alpha = evidence.column("alpha", runs.gold, best)
+    found: dict[str, list[Agreement] | None] = {}  # A(u, β) at each iteration
+    for key, level in levels.items():
+        u = level.u and level.u(evidence, runs.gold, best)
+        if u is not None:
+            betas = (evidence.column("beta", level.run(runs), it) for it in runs.iterations)
+            found[key] = [agreement(u, beta) for beta in betas]
+        elif level.u and not level.optional:
+            found[key] = None
     alphas, baselines, alpha_perfs = {}, [], {}
     for it in runs.iterations:
-        columns = [evidence.alpha(name, it) for name in runs.comparisons]
+        columns = [evidence.column("alpha", name, it) for name in runs.comparisons]
         alphas[it] = [agreement(gold_alpha, alpha) for alpha in columns]
         baselines += [with_shuffled(gold_alpha, alpha) for alpha in columns]
         performances = [evidence.performance(name, it) for name in runs.comparisons]
         alpha_perfs[it] = float(np.mean(performances))
 
     # fmax: the largest, leaving out NaN
-    summary = {
-        key: None if level is None else float(np.fmax.reduce([a.mean for a in level]))
-        for key, level in levels.items()
+    summary: dict[str, Any] = {
+        key: None if agreements is None else float(np.fmax.reduce([a.mean for a in agreements]))
+        for key, agreements in found.items()
     }
     alpha_corrs = {it: float(np.mean([a.mean for a in of_it])) for it, of_it in alphas.items()}
     summary |= {
@@ -160,20 +84,16 @@ def summarize(
         "alpha_perfs": alpha_perfs,
         "best_perf": evidence.performance(runs.gold, best),
         "iterations": runs.iterations,
-        "arg_grad": summary["agr_grad"],  # the published README's spelling
     }
-    for key in levels:
+    if "agr_grad" in summary:
+        summary["arg_grad"] = summary["agr_grad"]  # the published README's spelling
+    for key in found:
         summary[xi_of(key)] = first_exceeding(alpha_corrs, alpha_perfs, summary[key])
     summary["alpha_corrs_std"] = {
         it: float(np.std([a.mean for a in of_it], ddof=1)) if len(of_it) > 1 else None
         for it, of_it in alphas.items()
     }
-    return summary | uncertainty(levels, alphas, baselines, alpha_perfs, resamples, bootstrap_seed)
-
-
-def xi_of(agreement: str) -> str:
-    """``xi_unif`` of ``agr_unif``, and so on."""
-    return agreement.replace("agr_", "xi_")
+    return summary | uncertainty(found, alphas, baselines, alpha_perfs, resamples, bootstrap_seed)
 
 
 def uncertainty(
@@ -193,11 +113,12 @@ def uncertainty(
     Returns
     -------
     dict with ``intervals``, {key: (low, high)} for every ``agr_``, ``xi_`` and ``baseline``, None
-    where the figure is; in that of a ``xi_``, the end None means "never", which is above every
+    if the figure is; in that of a ``xi_``, the end None means "never", which is above every
     performance; ``xi_never``, {key: share of the resamples in which a ``xi_`` is not reached};
-    ``resamples``. Both dicts are empty where ``resamples`` is 0.
+    ``resamples``. Both dicts are empty if ``resamples`` is 0.
     """
-    intervals, xi_never = {}, {}
+    intervals: dict[str, Any] = {}
+    xi_never: dict[str, float | None] = {}
     if resamples:
         found = {key: level for key, level in levels.items() if level is not None}
         groups = [*found.values(), list(chain(*alphas.values())), baselines]
@@ -217,7 +138,7 @@ def uncertainty(
             # of the first that exceeds; what is never reached lies above all that was
             xi = np.where(reached, perfs[exceeds.argmax(axis=1)], np.inf)
             intervals[key] = bootstrap.interval(level)
-            xi_ends = bootstrap.interval(xi)
+            xi_ends = bootstrap.interval(xi) or ()  # xi has no NaN
             intervals[xi_of(key)] = tuple(None if end == np.inf else end for end in xi_ends)
             xi_never[xi_of(key)] = float(np.mean(~reached))
     return {"intervals": intervals, "xi_never": xi_never, "resamples": resamples}
@@ -233,20 +154,3 @@ def first_exceeding(
         if alpha_corrs[iteration] > level:
             return alpha_perfs[iteration]
     return None
-
-
-# The results in the paper's notation.
-NOTATION = {
-    "agr_unif": "A(α, βᵘᶠ)",
-    "agr_px": "A(βᵘᶠ, βᵖˣ)",
-    "agr_logistic": "A(βᵘᶠ, βˡʳ)",
-    "agr_grad": "A(Δ, βᵘᶠ)",
-    "agr_normal": "A(α, β)",
-    "baseline": "Â",
-    "xi_unif": "ξ(α, βᵘᶠ)",
-    "xi_px": "ξ(βᵘᶠ, βᵖˣ)",
-    "xi_logistic": "ξ(βᵘᶠ, βˡʳ)",
-    "xi_grad": "ξ(Δ, βᵘᶠ)",
-    "xi_normal": "ξ(α, β)",
-    "best_perf": "ξ*",
-}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Ragged:
     offsets: np.ndarray
 
     @classmethod
-    def from_rows(cls, rows: Sequence[Sequence], dtype=None) -> "Ragged":
+    def from_rows(cls, rows: Sequence[Sequence], dtype: DTypeLike | None = None) -> "Ragged":
         values = np.array(list(chain.from_iterable(rows)), dtype=dtype)
         return cls(values, offsets_of([len(row) for row in rows]))
 

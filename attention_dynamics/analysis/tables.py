@@ -2,34 +2,24 @@
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
-from attention_dynamics.analysis.dynamics import NOTATION
+from attention_dynamics.analysis.levels import Level, Symbols, levels_of, symbols
+from attention_dynamics.cli import InputError
+from attention_dynamics.files import storage
 
 Results = dict[tuple, dict[str, Any]]
+Levels = dict[str, Level]
 
-LATEX_NOTATION = {
-    "agr_unif": r"\alpha, \beta^{uf}",
-    "agr_px": r"\beta^{uf}, \beta^{px}",
-    "agr_logistic": r"\beta^{uf}, \beta^{lr}",
-    "agr_grad": r"\Delta, \beta^{uf}",
-    "agr_normal": r"\alpha, \beta",
-    "baseline": r"\hat{\mathcal{A}}",
-    "xi_unif": r"\alpha, \beta^{uf}",
-    "xi_px": r"\beta^{uf}, \beta^{px}",
-    "xi_logistic": r"\beta^{uf}, \beta^{lr}",
-    "xi_grad": r"\Delta, \beta^{uf}",
-    "xi_normal": r"\alpha, \beta",
-    "best_perf": r"\xi^*",
-}
 NAMES = ["dataset", "metric", "performance"]
 
 
-def text_table(results: Results) -> str:
+def text_table(results: Results, levels: Levels) -> str:
     """To read in a terminal. Two heads, ``A`` and ``ξ``, stand above what they apply to."""
-    keys = figures_in(results)
-    pairs = [NOTATION[key][2:-1] if "(" in NOTATION[key] else NOTATION[key] for key in keys]
-    rows = [[*NAMES, *pairs]]
+    heads = heads_of(results, levels)
+    keys = list(heads)
+    rows = [[*NAMES, *(head.short for head in heads.values())]]
     for name, summary in results.items():
         rows += cells(name, summary, keys)
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -43,24 +33,27 @@ def text_table(results: Results) -> str:
     ends = [sum(widths[: i + 1]) + 2 * i for i in range(len(widths))]  # of each column
     left = ends[len(NAMES) - 1] + 2
     middle = ends[len(NAMES) + keys.index("baseline")] + 2
-    heads = " " * left + "A".center(middle - 2 - left, "-")
-    heads += "  " + "ξ".center(ends[-1] - middle, "-")
-    return "\n".join([heads, lines[0], "-" * len(lines[0]), *lines[1:], *notes(results)])
+    groups = " " * left + "A".center(middle - 2 - left, "-")
+    groups += "  " + "ξ".center(ends[-1] - middle, "-")
+    return "\n".join([groups, lines[0], "-" * len(lines[0]), *lines[1:], *notes(results)])
 
 
-def markdown_table(results: Results) -> str:
+def markdown_table(results: Results, levels: Levels) -> str:
     """A table of GitHub's Markdown."""
-    keys = figures_in(results)
-    rows = [[*NAMES, *(NOTATION[key] for key in keys)], ["---"] * len(NAMES) + ["---:"] * len(keys)]
+    heads = heads_of(results, levels)
+    keys = list(heads)
+    rows = [[*NAMES, *(head.text for head in heads.values())]]
+    rows += [["---"] * len(NAMES) + ["---:"] * len(keys)]
     for name, summary in results.items():
         rows += cells(name, summary, keys)
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([*lines, *(f"\n{note}" for note in notes(results))])
 
 
-def latex_table(results: Results) -> str:
+def latex_table(results: Results, levels: Levels) -> str:
     """A ``tabular`` for a document that uses the package booktabs."""
-    keys = figures_in(results)
+    heads = heads_of(results, levels)
+    keys = list(heads)
     n_agreements = keys.index("baseline") + 1
     first, last = len(NAMES) + 1, len(NAMES) + len(keys)
     middle = len(NAMES) + n_agreements
@@ -74,7 +67,7 @@ def latex_table(results: Results) -> str:
         + rf"\multicolumn{{{n_agreements}}}{{c}}{{$\mathcal{{A}}$}}"
         + rf" & \multicolumn{{{len(keys) - n_agreements}}}{{c}}{{$\xi$}} \\",
         rf"\cmidrule(lr){{{first}-{middle}}} \cmidrule(lr){{{middle + 1}-{last}}}",
-        " & ".join([*NAMES, *(f"${LATEX_NOTATION[key]}$" for key in keys)]) + r" \\",
+        " & ".join([*NAMES, *(f"${head.latex}$" for head in heads.values())]) + r" \\",
     ]
     for name, summary in results.items():
         lines.append(r"\midrule")
@@ -96,38 +89,41 @@ def _in_latex(cell: str) -> str:
     return cell
 
 
-def csv_table(results: Results) -> str:
+def csv_table(results: Results, levels: Levels) -> str:
     """For a program: a line for each key of the results, with all digits.
 
     The columns of an interval are ``<key>_low`` and ``<key>_high``, that of the share of
-    resamples in which ξ is not reached ``<key>_never``. A field is empty where a figure could
-    not be computed; a ``xi_``, or an end of its interval, also where it is never reached.
+    resamples in which ξ is not reached ``<key>_never``. A field is empty if a figure could not be
+    computed; a ``xi_``, or an end of its interval, also if it is never reached.
     """
-    keys = figures_in(results)
+    keys = list(heads_of(results, levels))
     header = ["dataset", "metric", "split", "performance", *keys]
     with_interval = [key for key in keys if key != "best_perf"]
     header += [f"{key}_{end}" for key in with_interval for end in ("low", "high")]
     header += [f"{key}_never" for key in with_interval if key.startswith("xi_")]
     header += ["resamples"]
     text = io.StringIO()
-    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, header, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for (dataset, metric, split, performance), summary in results.items():
         row = {"dataset": dataset, "metric": metric, "split": split, "performance": performance}
-        row |= {key: summary[key] for key in keys if key in summary}
+        row |= summary
         for key, ends in summary["intervals"].items():
             if ends is not None:
                 row[f"{key}_low"], row[f"{key}_high"] = ends
         row |= {f"{key}_never": share for key, share in summary["xi_never"].items()}
-        writer.writerow(row | {"resamples": summary["resamples"]})
+        writer.writerow(row)
     return text.getvalue().rstrip("\n")
 
 
 def are_results(value: Any) -> bool:
-    """Whether ``value`` is what collect_*_stats.py of this version writes."""
-    needed = {*NOTATION, "alpha_corrs", "alpha_perfs", "alpha_corrs_std", "iterations"}
+    """Whether ``value`` is what collect_*_stats.py of this version writes.
+
+    Columns of a task come and go; all other figures must be there.
+    """
+    always = {key: level for key, level in levels_of({}).items() if not level.optional}
+    needed = {*symbols(always), "alpha_corrs", "alpha_perfs", "alpha_corrs_std", "iterations"}
     needed |= {"intervals", "xi_never", "resamples"}
-    needed -= {"agr_logistic", "xi_logistic"}  # where there is such a baseline
     return isinstance(value, dict) and all(
         isinstance(key, tuple)
         and len(key) == 4
@@ -135,6 +131,20 @@ def are_results(value: Any) -> bool:
         and needed <= summary.keys()
         for key, summary in value.items()
     )
+
+
+def load_results(path: Path, do: str) -> Results:
+    """Read what collect_*_stats.py wrote; ``do`` is the advice if that is not possible.
+
+    Raises
+    ------
+    InputError
+        if it is missing, damaged, or holds something else.
+    """
+    results = storage.load_pickle(path, do)
+    if not are_results(results):
+        raise InputError(f"{path} has no results of this version in it: {do}")
+    return results
 
 
 FORMATS = {
@@ -145,9 +155,13 @@ FORMATS = {
 }
 
 
-def figures_in(results: Results) -> list[str]:
-    """The keys of the figures that any of the results has, in the order of the columns."""
-    return [key for key in NOTATION if any(key in summary for summary in results.values())]
+def heads_of(results: Results, levels: Levels) -> dict[str, Symbols]:
+    """The columns that any of the results has, by key, in the order of tables."""
+    return {
+        key: head
+        for key, head in symbols(levels).items()
+        if any(key in summary for summary in results.values())
+    }
 
 
 def decimals(key: str, best_perf: float) -> int:

@@ -9,12 +9,10 @@ import numpy as np
 import torch
 
 from attention_dynamics.analysis.ragged import Ragged, batches_by_length
+from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import find
 from attention_dynamics.files import storage
-
-DATASETS = ["IMDB", "Furd", "AG_News", "Newsgroups", "Yelp", "Amzn", "SNS", "SMS", "toy"]
-# Two names of one dataset. Its files are found under either; results keep the name asked for.
-OTHER_NAMES = {"SNS": "SMS", "SMS": "SNS"}
 
 SPECIALS = ["<pad>", "<bos>", "<eos>", "<unk>"]
 PAD, BOS, EOS, UNK = range(4)
@@ -71,8 +69,8 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
     training, by falling frequency and then by alphabet. A word with an entry in ``w2v.pkl`` is
     kept however rare (the authors' folder brings that file; its vectors are not used).
 
-    A label is 0 or 1, a boolean, or a float from 0 to 1. SMS and SNS are one dataset: its files
-    are found under either name.
+    A label is 0 or 1, a boolean, or a float from 0 to 1. Files under another name of the dataset
+    (SMS for SNS) are found too.
 
     Raises
     ------
@@ -80,8 +78,9 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
         where a file is missing, damaged, or holds what cannot be used.
     """
     make = f'run "python prepare_data.py --dataset {name}"'
-    stem = name_of_files(data_dir, name, "_train.json")
-    train_path, test_path = data_dir / f"{stem}_train.json", data_dir / f"{stem}_test.json"
+    train_path = find(DATASETS, name).find_file(data_dir, "_train.json")
+    train_path = train_path or data_dir / f"{name}_train.json"
+    test_path = train_path.with_name(train_path.name.removesuffix("_train.json") + "_test.json")
     raw_train = storage.load_json(train_path, make)
     raw_test = storage.load_json(test_path, make)
     words = raw_train.get("vocab") if isinstance(raw_train, dict) else None
@@ -115,19 +114,6 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
             "\n".join(sorted(kept_anyway)).encode(errors="surrogatepass"),
         ),
     )
-
-
-def name_of_files(folder: Path, dataset: str, *endings: str) -> str:
-    """The name under which ``folder`` has a file of the dataset: its own where both are there.
-
-    Parameters
-    ----------
-    endings : what may follow the name in the file's, such as ``_train.json``
-    """
-    for name in (dataset, OTHER_NAMES.get(dataset, dataset)):
-        if any((folder / f"{name}{ending}").exists() for ending in endings):
-            return name
-    return dataset
 
 
 def _words_with_vectors(path: Path) -> set[str]:
@@ -182,12 +168,19 @@ def _encode(words: Ragged, token_of_word: np.ndarray) -> Ragged:
     return Ragged(tokens, offsets)
 
 
-def evaluated_sentences(dataset: Dataset, test_set_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the test set (its first), and as many of the training set (drawn with seed 1)."""
-    test_rows = np.arange(min(test_set_size, len(dataset.test)))
-    count = min(len(test_rows), len(dataset.train))
-    train_rows = np.random.default_rng(1).choice(len(dataset.train), count, replace=False)
-    return test_rows, train_rows
+def evaluated_sentences(
+    dataset: Dataset, test_set_size: int
+) -> tuple[Sentences, dict[str, np.ndarray]]:
+    """The sentences to evaluate, and which of their rows belong to which split.
+
+    The first of the test set (called "val", as in the results), and as many training sentences,
+    drawn with seed 1.
+    """
+    test = dataset.test.first(test_set_size)
+    count = min(len(test), len(dataset.train))
+    drawn = np.random.default_rng(1).choice(len(dataset.train), count, replace=False)
+    sentences = test.concatenate(dataset.train.take(drawn))
+    return sentences, {"val": np.arange(len(test)), "train": np.arange(len(test), len(sentences))}
 
 
 def to_tensors(

@@ -1,7 +1,7 @@
 """Processed data: reading it, cutting it into pieces of words, and making batches of it."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,35 +12,10 @@ import torch
 from attention_dynamics import cli
 from attention_dynamics.analysis.ragged import Ragged, batches_by_length
 from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import find
 from attention_dynamics.files import storage
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Where a dataset's sentences lie: ``<folder>/<split>.<language>`` in the data folder.
-
-    A file has a sentence a line; with ``json`` it is a list of sentences instead. ``pieces`` is
-    the type of SentencePiece model: ``unigram``, or ``word``, which splits at spaces alone.
-    """
-
-    folder: str
-    source: str
-    target: str
-    validation: str = "val"
-    json: bool = False
-    vocab_size: int = 8000
-    pieces: str = "unigram"
-
-
-CORPORA = {
-    "multi30k": Corpus("multi30k", "de", "en"),
-    "iwslt14": Corpus("iwslt14", "de", "en", validation="valid"),
-    "news_commentary_v14_en_nl": Corpus("news-commentary-v14-en-nl", "src", "trg", json=True),
-    "news_commentary_v14_en_pt": Corpus("news-commentary-v14-en-pt", "src", "trg", json=True),
-    "news_commentary_v14_it_pt": Corpus("news-commentary-v14-it-pt", "src", "trg", json=True),
-    "toy": Corpus("toy", "src", "trg", vocab_size=76, pieces="word"),
-}
-DATASETS = list(CORPORA)
+from attention_dynamics.translation.datasets import DATASETS
+from attention_dynamics.translation.datasets.corpus import Corpus
 
 PAD, BOS, EOS, UNK = range(4)
 
@@ -92,8 +67,8 @@ def add_vocab_size(parser: cli.Parser) -> None:
     parser.add_argument(
         "--vocab_size",
         type=cli.positive_int,
-        help="pieces in the SentencePiece vocabulary; by itself "
-        f"{CORPORA['multi30k'].vocab_size:,}, of the toy data {CORPORA['toy'].vocab_size}",
+        help=f"size of the SentencePiece vocabulary (default: {Corpus.vocab_size:,}; toy "
+        f"{DATASETS['toy'].vocab_size})",
     )
 
 
@@ -109,7 +84,7 @@ def load_dataset(data_dir: Path, name: str, vocab_size: int | None = None) -> Da
     InputError
         where a file is missing, damaged, or holds what cannot be used.
     """
-    corpus = CORPORA[name]
+    corpus = find(DATASETS, name)
     folder = data_dir / corpus.folder
     make = f'run "python prepare_data.py --dataset {name}"'
     paths = {
@@ -133,7 +108,7 @@ def load_dataset(data_dir: Path, name: str, vocab_size: int | None = None) -> Da
         if not model_path.exists():
             print(f"{model_path}: training {vocab_size:,} pieces")
             raw = [folder / f"train.{language}_raw" for language in (corpus.source, corpus.target)]
-            sides = texts["train"]
+            sides: Sequence[list[str]] = texts["train"]
             if all(path.exists() for path in raw):  # as published, of News Commentary
                 sides = [storage.load_text(path, make).split("\n") for path in raw]
             model = train_pieces([*sides[0], *sides[1]], vocab_size, corpus.pieces)
@@ -233,18 +208,17 @@ def read_pieces(path: Path, vocab_size: int) -> sentencepiece.SentencePieceProce
 
 
 def evaluated_pairs(dataset: Dataset, with_train: bool) -> tuple[Pairs, dict[str, np.ndarray]]:
-    """The pairs to evaluate, and which of their rows belong to which split."""
+    """The pairs to evaluate, and which of their rows belong to which split.
+
+    All of validation; on request as many training pairs, drawn with seed 1.
+    """
     pairs, splits = dataset.val, {"val": np.arange(len(dataset.val))}
     if with_train:
-        pairs = pairs.concatenate(dataset.train.take(training_subset(dataset)))
+        count = min(len(dataset.val), len(dataset.train))
+        drawn = np.random.default_rng(1).choice(len(dataset.train), count, replace=False)
+        pairs = pairs.concatenate(dataset.train.take(drawn))
         splits["train"] = np.arange(len(dataset.val), len(pairs))
     return pairs, splits
-
-
-def training_subset(dataset: Dataset) -> np.ndarray:
-    """Rows of the training set to evaluate: as many as validation has, drawn with seed 1."""
-    count = min(len(dataset.val), len(dataset.train))
-    return np.random.default_rng(1).choice(len(dataset.train), count, replace=False)
 
 
 def to_tensors(

@@ -27,7 +27,8 @@ def beam_search(
     A hypothesis' score is the sum of its tokens' log-probabilities. Among the ``beam`` best of a
     sentence, one that has ended in </s> keeps its place with the score it has, and the others are
     extended by every token; the best of all these stay. As no extension raises a score, a
-    sentence is done when its best hypothesis has ended.
+    sentence is done when its best hypothesis has ended. The plain way is
+    :func:`plain.beam_search`.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def beam_search(
     device = source.device
     n = len(source_lengths)
     encoded = model.encode(model.embedding(source), source_lengths)
-    state = tuple(part.repeat_interleave(beam, dim=1) for part in encoded.state)
+    h, c = (part.repeat_interleave(beam, dim=1) for part in encoded.state)
 
     sentences = torch.arange(n)  # which are under way
     tokens = torch.full((n, beam, 0), PAD, device=device)
@@ -54,7 +55,7 @@ def beam_search(
     best_scores = [0.0] * n
 
     for _ in range(max_tokens):
-        decoded, state = model.decode(last.view(-1, 1), state)
+        decoded, (h, c) = model.decode(last.view(-1, 1), (h, c))
         decoded = decoded.view(len(sentences), beam, -1)
         context = model.attend(decoded, encoded) @ encoded.values
         log_probs = model.predict(decoded, context).log_softmax(dim=2)  # (n, beam, vocabulary)
@@ -79,21 +80,25 @@ def beam_search(
         if len(keep) == 0:
             return best_tokens, best_scores
         rows = keep.to(device)
-        first = rows * beam
-        state = tuple(
-            part.index_select(1, (first[:, None] + parent[rows]).flatten()) for part in state
-        )
+        parents = (rows[:, None] * beam + parent[rows]).flatten()
+        h, c = h.index_select(1, parents), c.index_select(1, parents)
         if len(keep) < len(sentences):
             sentences = sentences[keep]
             tokens, last, ended, scores = (x[rows] for x in (tokens, last, ended, scores))
-            *of_tokens, first_state = encoded
-            encoded = Encoded(*(x[rows] for x in of_tokens), first_state)
+            keys, key_biases, values, mask, first_state = encoded
+            encoded = Encoded(keys[rows], key_biases[rows], values[rows], mask[rows], first_state)
     for i in range(len(sentences)):
         _keep_best(sentences[i], tokens[i, 0], scores[i, 0], best_tokens, best_scores)
     return best_tokens, best_scores
 
 
-def _keep_best(sentence, tokens, score, best_tokens, best_scores) -> None:
+def _keep_best(
+    sentence: Tensor,
+    tokens: Tensor,
+    score: Tensor,
+    best_tokens: list[list[int]],
+    best_scores: list[float],
+) -> None:
     found = tokens.tolist()
     best_tokens[sentence] = found[: found.index(EOS)] if EOS in found else found
     best_scores[sentence] = score.item()

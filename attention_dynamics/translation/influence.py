@@ -4,7 +4,7 @@
 that is ``-<d NLL_t / d e_l, e_l>``. Each target token needs a backward pass of its own. But a
 backward pass is linear, and all of a sentence's run along the same forward pass; so here they run
 together, as a batch. At each step of an LSTM the same few coefficients serve all of them, and no
-gradient of a weight is computed.
+gradient of a weight is computed. Other models than the published one have the plain way.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from attention_dynamics.analysis.ragged import Ragged, offsets_of
 from attention_dynamics.kernels.products import multiplier
+from attention_dynamics.translation import plain
 from attention_dynamics.translation.data import Pairs
 from attention_dynamics.translation.model import Translator
 
@@ -81,7 +82,7 @@ def run_lstm(
 def run_back(
     run: Pass,
     d_outputs: Tensor,
-    d_state: tuple[Tensor, Tensor],
+    d_state: Tensor,
     at_step: Callable[[int, int, Tensor], None],
     causal: bool = False,
 ) -> None:
@@ -90,8 +91,8 @@ def run_back(
     Parameters
     ----------
     d_outputs : (length, losses, sentences, hidden), gradients of the losses by the outputs
-    d_state : gradients by the final (h, c): (losses, sentences, hidden) each; at the end, those by
-        the first (h, c) stand there
+    d_state : (2, losses, sentences, hidden), gradients by the final h and c; at the end, those by
+        the first h and c stand there
     at_step : is given the step, the first loss that depends on it, and the gradients by ``W_ih x``
         (losses from the first one * sentences, 4 * hidden), to be used at once
     causal : loss ``k`` depends on the steps up to ``k`` alone
@@ -160,7 +161,8 @@ def influence_of_equal_lengths(model: Translator, source: Tensor, target: Tensor
         forward = run_lstm(lstm, "l0", layer_input)
         backward = run_lstm(lstm, "l0_reverse", layer_input.flip(0))
         encoder.append((forward, backward))
-        states.append(tuple((f + b) / 2 for f, b in zip(forward.state, backward.state)))
+        h, c = ((f + b) / 2 for f, b in zip(forward.state, backward.state))
+        states.append((h, c))
         layer_input = torch.cat([forward.outputs, backward.outputs.flip(0)], dim=2)
     hidden = layer_input.transpose(0, 1)  # (sentences, source length, 2 * hidden)
     layer_input = model.embedding(target[:, :-1].T)
@@ -195,7 +197,7 @@ def influence_of_equal_lengths(model: Translator, source: Tensor, target: Tensor
     sentences, hidden_size = len(source), decoded.shape[2]
     d_outputs = decoded.new_zeros(n_target, n_target, sentences, hidden_size)
     d_outputs.diagonal().copy_(d_decoded.permute(0, 2, 1))
-    d_states = []
+    d_states: list[Tensor] = []
     for run in reversed(decoder):
         d_state = decoded.new_zeros(2, n_target, sentences, hidden_size)
         d_inputs = torch.zeros_like(d_outputs)
@@ -220,6 +222,13 @@ def influence_of_equal_lengths(model: Translator, source: Tensor, target: Tensor
     return -d_outputs.permute(2, 1, 0)
 
 
+def is_written_out(model: Translator) -> bool:
+    """Whether the passes here are those of the model: unchanged, and of LSTM layers alone."""
+    return type(model) is Translator and all(
+        type(layer) is nn.LSTM for layer in (*model.encoder, model.decoder)
+    )
+
+
 def nothing(step: int, first: int, gates: Tensor) -> None:
     """For :func:`run_back`, where only the first state is of interest."""
 
@@ -229,8 +238,11 @@ def gradient_influence(
 ) -> np.ndarray:
     """Δ of every pair of source token and predicted token: (pairs,), sentence after sentence.
 
-    ``batch_size`` sentences whose sources are equally long, at most, are computed together.
+    ``batch_size`` sentences whose sources are equally long, at most, are computed together. Of a
+    model that :func:`is_written_out` is not true of, Δ is that of :mod:`plain`.
     """
+    if not is_written_out(model):
+        return plain.gradient_influence(model, pairs, device)
     n_source, n_target = pairs.source.lengths, pairs.target.lengths
     sizes = n_source * (n_target - 1)
     delta = Ragged(np.empty(sizes.sum(), dtype=np.float32), offsets_of(sizes))

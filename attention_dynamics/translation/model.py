@@ -1,7 +1,7 @@
 """The translator with single-head attention (paper, section 2 and appendix)."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,10 @@ from torch.nn import functional as F
 from attention_dynamics.kernels.lstm import bilstm
 from attention_dynamics.kernels.products import full_rows, gradients, linear, product
 from attention_dynamics.training.runs import load_model_config
+
+# Of the mathematics: raise it when the same seed or the same weights give other numbers. It is
+# recorded with every run and dump, so that old results are not taken for new ones.
+VERSION = 1
 
 
 class Encoded(NamedTuple):
@@ -49,6 +53,8 @@ class Translator(nn.Module):
     ``p = softmax(W_o o_t + b_o)``.
     """
 
+    encoder: Any  # a list of nn.LSTM, one for each layer
+
     def __init__(self, vocab_size: int, h_dim: int, n_layers: int, dropout: float, uniform: bool):
         super().__init__()
         self.uniform = uniform
@@ -68,12 +74,18 @@ class Translator(nn.Module):
         self, source: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor
     ) -> Output:
         """Tokens (total,) with <s> and </s>; lengths (batch,) on the CPU."""
-        encoded = self.encode(self.embedding(source), source_lengths)
+        return self.from_embedded(self.embedding(source), source_lengths, target, target_lengths)
+
+    def from_embedded(
+        self, embedded: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor
+    ) -> Output:
+        """The same from embeddings (total, hidden) of the source tokens."""
+        encoded = self.encode(embedded, source_lengths)
         inputs, lengths = without_last(target, target_lengths)
         decoded, _ = self.decode(padded(inputs, lengths), encoded.state)
         alpha = self.attend(decoded, encoded)  # (batch, target length, source length)
         context = alpha @ encoded.values
-        mask = token_mask(lengths, source.device)
+        mask = token_mask(lengths, target.device)
         logits = self.predict(tokens_of(decoded, mask), tokens_of(context, mask))
         return Output(alpha[mask[:, :, None] & encoded.mask[:, None, :]], logits)
 
@@ -103,22 +115,29 @@ class Translator(nn.Module):
 
     def encode(self, embedded: Tensor, lengths: Tensor) -> Encoded:
         """From embeddings (total, hidden) of the source tokens."""
-        hidden, finals = embedded, []
-        for layer, lstm in enumerate(self.encoder):
-            if layer > 0:
-                hidden = dropout(hidden, self.dropout, self.training)
-            hidden, (h, c) = bilstm(lstm, hidden, lengths)
-            finals.append((h.mean(dim=0), c.mean(dim=0)))  # (batch, hidden)
+        hidden, state = self.encoder_states(embedded, lengths)
         keys = linear(hidden, self.query.weight.T)
         values = linear(hidden, self.context.weight, self.context.bias)
-        h, c = zip(*finals)
         return Encoded(
             padded(keys, lengths),
             padded(hidden @ self.query.bias, lengths),
             padded(values, lengths),
             token_mask(lengths, embedded.device),
-            (torch.stack(h), torch.stack(c)),
+            state,
         )
+
+    def encoder_states(
+        self, embedded: Tensor, lengths: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """States (total, 2 * hidden) of the source tokens, and the decoder's first state."""
+        hidden, finals = embedded, []
+        for layer, lstm in enumerate(self.encoder):
+            if layer > 0:
+                hidden = dropout(hidden, self.dropout, self.training)
+            hidden, final = bilstm(lstm, hidden, lengths)
+            finals.append([part.mean(dim=0) for part in final])  # h and c: (batch, hidden)
+        h, c = (torch.stack(parts) for parts in zip(*finals))
+        return hidden, (h, c)
 
     def decode(
         self, inputs: Tensor, state: tuple[Tensor, Tensor]
@@ -155,7 +174,9 @@ class TokenLosses(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, combined: Tensor, weight: Tensor, bias: Tensor, predicted: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, combined: Tensor, weight: Tensor, bias: Tensor, predicted: Tensor
+    ) -> Tensor:
         """o_t (tokens, hidden), W_o (vocabulary, hidden), b_o (vocabulary,), target tokens
         (tokens,) -> (tokens,).
         """
@@ -166,7 +187,7 @@ class TokenLosses(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, by_losses: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, by_losses: Tensor) -> tuple[Tensor | None, ...]:
         combined, weight, predicted, probs = ctx.saved_tensors
         by_logits = probs.mul_(by_losses[:, None])
         by_logits[torch.arange(len(predicted)), predicted] -= by_losses
@@ -230,13 +251,14 @@ def nll(logits: Tensor, predicted: Tensor) -> Tensor:
     return F.cross_entropy(logits, predicted, reduction="none")
 
 
-CONFIG_FIELDS = {"h_dim": int, "dropout": float, "n_layers": int, "b_size": int}
+CONFIG_FIELDS: dict[str, type] = {"h_dim": int, "dropout": float, "n_layers": int, "b_size": int}
 
 
-def load_config(path: Path) -> dict:
+def load_config(path: Path) -> dict[str, Any]:
     """Sizes of the model, dropout, and the batch size: ``configs/model.json``."""
     return load_model_config(path, CONFIG_FIELDS)
 
 
-def build(config: dict, vocab_size: int, uniform: bool) -> Translator:
+def build(config: dict[str, Any], vocab_size: int, uniform: bool) -> Translator:
+    """The translator of a configuration, with PyTorch's initial weights."""
     return Translator(vocab_size, config["h_dim"], config["n_layers"], config["dropout"], uniform)

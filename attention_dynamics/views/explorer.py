@@ -10,7 +10,6 @@ import argparse
 import base64
 import json
 import zlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,15 @@ from typing import Any
 import numpy as np
 
 from attention_dynamics import cli
-from attention_dynamics.analysis import dynamics
-from attention_dynamics.analysis.agreement import METRICS, mean_agreement
+from attention_dynamics.analysis.evidence import Evidence, RunNames
+from attention_dynamics.analysis.metrics import METRICS
+from attention_dynamics.analysis.metrics.rows import mean_agreement
 from attention_dynamics.analysis.ragged import Ragged, offsets_of
+from attention_dynamics.analysis.sentences import Sentences
+from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
-from attention_dynamics.files.dump import COLUMNS, dump_path, load_dump
+from attention_dynamics.files.dump import dump_path, load_dump
 from attention_dynamics.training import word_baseline
 
 TEMPLATE = Path(__file__).with_name("explorer.html")
@@ -32,115 +34,93 @@ LIMIT = 20_000_000  # bytes of a page, at most
 WIDTHS = {16: "<i2", 8: "i1"}  # bits of a value: the second where a page gets too large
 
 
-@dataclass(frozen=True)
-class Sentences:
-    """The sentences of a split.
-
-    Attributes
-    ----------
-    source : tokens; a distribution ranges over all of a sentence's
-    target : in translation the predicted tokens, for each of which there is a distribution
-    labels : in classification the gold labels, 0 or 1: (rows,)
-    """
-
-    source: Ragged
-    target: Ragged | None = None
-    labels: np.ndarray | None = None
-
-    @property
-    def distributions(self) -> np.ndarray:
-        """How many distributions each sentence has: int64 (rows,)."""
-        if self.target is None:
-            return np.ones(len(self.source), dtype=np.int64)
-        return self.target.lengths
-
-
-def parser(description: str, script: str, datasets: list[str]) -> cli.Parser:
+def parser(description: str, script: str, task: Task) -> cli.Parser:
     """The flags that both scripts have."""
     parser = cli.Parser(description=description)
-    cli.add_dataset(parser, datasets)
+    cli.add_dataset(parser, task.datasets)
     parser.add_argument(
-        "--out_file", type=Path, help="page to write; by itself outputs/<dataset>_explorer.html"
+        "--out_file", type=Path, help="page to write (default: outputs/<dataset>_explorer.html)"
     )
     parser.add_argument(
         "--sentences",
         type=cli.positive_int,
         default=200,
-        help="how many to show, at most (fewer where the page would exceed 20 MB)",
+        help="show at most this many sentences (fewer if the page would exceed 20 MB)",
     )
-    parser.add_argument("--seed", type=cli.seed, default=1, help="of the draw of sentences")
+    parser.add_argument("--seed", type=cli.seed, default=1, help="seed of the draw of sentences")
     parser.add_argument(
-        "--split", choices=["val", "train"], default="val", help="where they are drawn from"
-    )
-    parser.add_argument(
-        "--runs", nargs="+", metavar="NAME", help="such as Normal_A uniform; by itself all"
+        "--split", choices=["val", "train"], default="val", help="draw them from this split"
     )
     parser.add_argument(
-        "--embed_dim", type=cli.positive_int, default=256, help="of the word baseline to use"
+        "--runs", nargs="+", metavar="NAME", help="such as Normal_A uniform (default: all)"
+    )
+    parser.add_argument(
+        "--embed_dim", type=cli.positive_int, default=256, help="dimension of the word baseline"
     )
     cli.add_folders(parser, script, "outputs")
     return parser
 
 
-def explore(
-    args: argparse.Namespace,
-    performances: dict[str, Sequence[str]],
-    beta_path: Callable[[Path, str, int], Path],
-    evidence_of: Callable[[dict[str, Any], dict[str, np.ndarray], str, str], dynamics.Evidence],
-    sentences_of: Callable[[dict[str, Any], str], Sentences],
-    show: Callable[[list[str]], tuple[list[str], str]],
-) -> None:
-    """Write the page of a dataset.
-
-    Parameters
-    ----------
-    args : of :func:`parser`
-    performances : of each split, the keys of its metas; the first is that which finds the gold
-        checkpoint, the others are shown where the dump has them
-    beta_path : where the word baseline of (outputs folder, dataset, dimension) is
-    evidence_of : gives the evidence of (dump, word baselines, split, performance key)
-    sentences_of : gives the sentences of (dump, split)
-    show : gives, of a sentence's tokens, how each is written, and the sentence as plain text
-    """
+def explore(args: argparse.Namespace, task: Task) -> None:
+    """Write the page of a dataset, as the flags of :func:`parser` ask for."""
     dump = load_dump(args.outputs_dir, args.dataset)
     where = str(dump_path(args.outputs_dir, args.dataset))
-    runs = dynamics.RunNames.of(set(dump["alpha"]), where)
+    runs = RunNames.of(set(dump["alpha"]), where)
     names = _chosen(args.runs, runs)
-    betas = _betas(args, dump, beta_path)
-    evidence = evidence_of(dump, betas, args.split, performances[args.split][0])
-    sentences = sentences_of(dump, args.split)
-    _check(dump, sentences, evidence, where)
+    betas = _betas(args, task, dump)
+    performances = task.performances[args.split]
+    evidence = task.evidence_of(dump, betas, args.split, performances[0])
+    every_sentence = task.sentences_of(dump)
+    sentences = every_sentence.take(every_sentence.rows_of(args.split))
+    columns = {name: column for name, column in task.columns.items() if name in dump}
+    lengths = {len(values) for name in columns for values in dump[name].values()}
+    if lengths != {every_sentence.entries[-1]}:
+        raise InputError(
+            f"{where} is damaged, its columns differ in length: delete it and run "
+            f'"python eval_dump.py --dataset {dump["dataset"]}"'
+        )
 
     agreements = _agreements(runs, names, evidence, sentences)
     right = None if sentences.labels is None else _right(runs, names, evidence, sentences.labels)
     facts = {
         "dataset": args.dataset,
         "split": args.split,
-        "split_size": len(sentences.source),
-        "task": "classification" if sentences.target is None else "translation",
+        "split_size": len(sentences),
+        "task": task.name,
         "iterations": runs.iterations,
         "runs": [{"name": name, "uniform": name == runs.uniform} for name in names],
-        "gold": {"run": runs.gold, "iteration": dynamics.gold_iteration(runs, evidence)},
-        "performance": _performance(dump, performances[args.split], names, runs.iterations),
+        "gold": {"run": runs.gold, "iteration": evidence.gold_iteration(runs)},
+        "performance": _performance(dump, performances, names, runs.iterations),
+        "columns": [
+            {"name": name, "sign": column.symbol, "compared": column.compared}
+            for name, column in columns.items()
+        ],
         "metrics": [
-            {"name": metric, "level": found.level, "chance": found.chance, "means": found.means}
+            {
+                "name": metric,
+                "help": METRICS[metric].help,
+                "binary": found.binary,
+                "level": found.level,
+                "chance": found.chance,
+                "means": found.means,
+            }
             for metric, found in agreements.items()
         ],
     }
 
     def page_of(rows: np.ndarray, bits: int) -> bytes:
-        """The page that shows these sentences, a value in so many bits."""
+        """The page that shows these sentences, with values of so many bits."""
         rows = np.sort(rows)
-        scales, arrays = _columns(runs, names, evidence, sentences, rows, bits)
+        scales, arrays = _columns(runs, names, evidence, sentences, list(columns), rows, bits)
         for number, found in enumerate(agreements.values()):
             for against, values in found.values.items():
                 arrays[f"agreement-{number}-{against}"] = _thousandths(values[:, :, rows])
         if right is not None:
             arrays["right"] = right[:, :, rows].astype(np.int8)
-        shown = [_shown(sentences, dump["vocab"], row, show) for row in rows]
+        shown = [_shown(sentences, dump["vocab"], row, task) for row in rows]
         return _fill(facts | {"bits": bits, "scales": scales, "sentences": shown}, arrays)
 
-    rows = np.random.default_rng(args.seed).permutation(len(sentences.source))[: args.sentences]
+    rows = np.random.default_rng(args.seed).permutation(len(sentences))[: args.sentences]
     for bits in WIDTHS:
         page = page_of(rows, bits)
         if len(page) <= LIMIT:
@@ -151,7 +131,7 @@ def explore(
     out_file = args.out_file or args.outputs_dir / f"{args.dataset}_explorer.html"
     storage.save_bytes(page, out_file)
     print(
-        f"{out_file}: {len(rows)} of {len(sentences.source)} sentences, {len(names)} runs, "
+        f"{out_file}: {len(rows)} of {len(sentences)} sentences, {len(names)} runs, "
         f"{len(runs.iterations)} iterations, {len(page) / 1e6:.1f} MB"
     )
 
@@ -173,8 +153,8 @@ def quantize(values: np.ndarray, bits: int) -> tuple[np.ndarray, float]:
     return np.rint(np.copysign(roots * m, values)).astype(WIDTHS[bits]), scale
 
 
-def _chosen(asked: list[str] | None, runs: dynamics.RunNames) -> list[str]:
-    """The names of the runs to show; names compare without regard to case."""
+def _chosen(asked: list[str] | None, runs: RunNames) -> list[str]:
+    """The names of the runs to show; case is ignored in names."""
     known = [runs.gold, *runs.comparisons, runs.uniform]
     by_lower = {name.lower(): name for name in known}
     for name in asked or []:
@@ -184,28 +164,14 @@ def _chosen(asked: list[str] | None, runs: dynamics.RunNames) -> list[str]:
     return [name for name in known if name in wanted]
 
 
-def _betas(
-    args: argparse.Namespace, dump: dict[str, Any], beta_path: Callable[[Path, str, int], Path]
-) -> dict[str, np.ndarray]:
-    """The word baseline; none, said in a line, where it has not been fitted."""
-    path = beta_path(args.outputs_dir, args.dataset, args.embed_dim)
+def _betas(args: argparse.Namespace, task: Task, dump: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The word baseline; none, said in a line, if it has not been fitted."""
+    path = task.beta_path(args.outputs_dir, args.dataset, args.embed_dim)
     make = f'run "python embedding_beta.py --dataset {args.dataset} --embed_dim {args.embed_dim}"'
     if not path.exists():
         print(f"{path} is missing, so the page has no β^px: {make}, then this again")
         return {}
-    return {"beta_px": word_baseline.load_baseline(path, dump["vocab"], make)["beta"]}
-
-
-def _check(dump: dict, sentences: Sentences, evidence: dynamics.Evidence, where: str) -> None:
-    """That the dump has sentences, and columns as long as they are."""
-    if not len(sentences.source):
-        raise InputError(f"{where} has no sentences of this split: try the other --split")
-    lengths = {len(column) for name in COLUMNS for column in dump[name].values()}
-    if len(lengths) > 1 or len(evidence.alpha(*next(iter(dump["alpha"])))) < evidence.offsets[-1]:
-        raise InputError(
-            f"{where} is damaged, its columns differ in length: delete it and run "
-            f'"python eval_dump.py --dataset {dump["dataset"]}"'
-        )
+    return {"px": word_baseline.load_baseline(path, dump["vocab"], make)["beta"]}
 
 
 @dataclass(frozen=True)
@@ -220,47 +186,44 @@ class _Agreement:
     values: dict[str, np.ndarray]  # (runs, iterations, sentences), means over distributions
     means: dict[str, list]  # (runs, iterations) over the whole split; None where not defined
     level: float | None  # A(α, β^uf) of the tables
-    chance: float  # what is to be expected of shuffled attention
+    chance: float  # the expected value if attention is shuffled
+    binary: bool  # a match or none
 
 
 def _agreements(
-    runs: dynamics.RunNames, names: list[str], evidence: dynamics.Evidence, sentences: Sentences
+    runs: RunNames, names: list[str], evidence: Evidence, sentences: Sentences
 ) -> dict[str, _Agreement]:
     """The agreements of each metric."""
     iterations, offsets = runs.iterations, evidence.offsets
     starts = offsets_of(sentences.distributions)[:-1]  # of each sentence's distributions
-    gold_alpha = evidence.alpha(runs.gold, dynamics.gold_iteration(runs, evidence))
-    lengths = np.diff(offsets)
-    chances = {"top 5% match": float(((lengths + 19) // 20 / lengths).mean()), "kendall tau": 0.0}
+    gold_alpha = evidence.column("alpha", runs.gold, evidence.gold_iteration(runs))
     found = {}
-    bar = cli.progress_bar(None, total=len(chances) * len(names), unit="run")
-    for metric, chance in chances.items():
-        match, _ = METRICS[metric]
-        levels = [
-            mean_agreement(match(gold_alpha, evidence.beta(runs.uniform, it), offsets))
-            for it in iterations
-        ]
+    bar = cli.progress_bar(None, total=len(METRICS) * len(names), unit="run")
+    for metric in METRICS.values():
         shape = (len(names), len(iterations))
         values = {
             against: np.full((*shape, len(starts)), np.nan) for against in ("gold", "uniform")
         }
         means = {against: np.full(shape, np.nan) for against in values}
+        of_uniform = (evidence.column("beta", runs.uniform, it) for it in iterations)
+        levels = [mean_agreement(metric.match(gold_alpha, beta, offsets)) for beta in of_uniform]
         for run, name in enumerate(names):
             for at, it in enumerate(iterations):
-                alpha = gold_alpha if name == runs.uniform else evidence.alpha(name, it)
-                pairs = {"uniform": (alpha, evidence.beta(runs.uniform, it))}
+                alpha = gold_alpha if name == runs.uniform else evidence.column("alpha", name, it)
+                pairs = {"uniform": (alpha, evidence.column("beta", runs.uniform, it))}
                 if name != runs.uniform:
                     pairs["gold"] = (gold_alpha, alpha)
                 for against, (u, v) in pairs.items():
-                    agreement = match(u, v, offsets).astype(np.float64)
-                    values[against][run, at] = _mean_by_sentence(agreement, starts)
+                    agreement = metric.match(u, v, offsets)
+                    values[against][run, at] = _mean_by_sentence(agreement.astype(float), starts)
                     means[against][run, at] = mean_agreement(agreement)
             bar.update()
-        found[metric] = _Agreement(
+        found[metric.name] = _Agreement(
             values,
             {against: _numbers(mean) for against, mean in means.items()},
             level=float(np.nanmax(levels)) if not np.isnan(levels).all() else None,
-            chance=chance,
+            chance=metric.chance(np.diff(offsets)),
+            binary=agreement.dtype == bool,
         )
     bar.close()
     return found
@@ -274,23 +237,22 @@ def _mean_by_sentence(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
         return sums / np.add.reduceat(defined.astype(np.float64), starts)
 
 
-def _right(
-    runs: dynamics.RunNames, names: list[str], evidence: dynamics.Evidence, labels: np.ndarray
-) -> np.ndarray:
+def _right(runs: RunNames, names: list[str], evidence: Evidence, labels: np.ndarray) -> np.ndarray:
     """Whether the score Σ α β is on the side of the label: bool (runs, iterations, rows)."""
     sign = 2 * labels - 1
     right = np.empty((len(names), len(runs.iterations), len(labels)), dtype=bool)
     for run, name in enumerate(names):
         for at, it in enumerate(runs.iterations):
             # the evidence is turned towards the label, the score is not
-            weighted = evidence.alpha(name, it).astype(np.float64) * evidence.beta(name, it)
+            alpha, beta = (evidence.column(column, name, it) for column in ("alpha", "beta"))
+            weighted = alpha.astype(np.float64) * beta
             score = sign * np.add.reduceat(weighted, evidence.offsets[:-1])
             right[run, at] = (score > 0) == (labels == 1)
     return right
 
 
 def _performance(
-    dump: dict[str, Any], keys: Sequence[str], names: list[str], iterations: list[int]
+    dump: dict[str, Any], keys: list[str], names: list[str], iterations: list[int]
 ) -> dict[str, list]:
     """{key: (runs, iterations)} of the keys that the dump has; None where it lacks a value."""
     present = {key for _, _, key in dump["metas"]}
@@ -302,10 +264,11 @@ def _performance(
 
 
 def _columns(
-    runs: dynamics.RunNames,
+    runs: RunNames,
     names: list[str],
-    evidence: dynamics.Evidence,
+    evidence: Evidence,
     sentences: Sentences,
+    columns: list[str],
     rows: np.ndarray,
     bits: int,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -313,40 +276,34 @@ def _columns(
 
     Returns
     -------
-    scales : {column: (runs, iterations)}, None where there is nothing; of β^px one number
+    scales : {column: (runs, iterations)}, None if there is nothing; of β^px one number
     arrays : {"<column>-<run>": (iterations, entries), "beta_px": (entries,)}
     """
-    ends = evidence.offsets[offsets_of(sentences.distributions)]
-    entries = Ragged(np.empty(0), ends).places(rows)
-    scales = {column: [[] for _ in names] for column in COLUMNS}
+    entries = Ragged(np.empty(0), sentences.entries).places(rows)
+    scales: dict[str, Any] = {column: [[] for _ in names] for column in columns}
     arrays = {}
-    for column in COLUMNS:
+    for column in columns:
         for run, name in enumerate(names):
             found = np.zeros((len(runs.iterations), len(entries)), dtype=WIDTHS[bits])
             for at, it in enumerate(runs.iterations):
-                values = getattr(evidence, column)(name, it)
+                values = evidence.column(column, name, it)
                 scale = None
                 if values is not None:
                     found[at], scale = quantize(values[entries], bits)
                 scales[column][run].append(scale)
             if any(scale is not None for scale in scales[column][run]):
                 arrays[f"{column}-{run}"] = found
-    if evidence.beta_px is not None:
-        arrays["beta_px"], scales["beta_px"] = quantize(evidence.beta_px[entries], bits)
+    if "px" in evidence.words:
+        arrays["beta_px"], scales["beta_px"] = quantize(evidence.words["px"][entries], bits)
     return scales, arrays
 
 
-def _shown(
-    sentences: Sentences,
-    vocab: list[str],
-    row: int,
-    show: Callable[[list[str]], tuple[list[str], str]],
-) -> dict[str, Any]:
+def _shown(sentences: Sentences, vocab: list[str], row: int, task: Task) -> dict[str, Any]:
     """A sentence as the page shows it."""
-    source, text = show([vocab[token] for token in sentences.source[row]])
+    source, text = task.show([vocab[token] for token in sentences.source[row]])
     shown = {"position": int(row), "source": source, "text": text}
     if sentences.target is not None:
-        target, translation = show([vocab[token] for token in sentences.target[row]])
+        target, translation = task.show([vocab[token] for token in sentences.target[row]])
         shown |= {"target": target, "translation": translation}
     if sentences.labels is not None:
         shown["label"] = int(sentences.labels[row])

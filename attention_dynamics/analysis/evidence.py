@@ -1,0 +1,72 @@
+"""A dump as agreements are computed from it: its runs by their part, and the columns of a split."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from attention_dynamics.cli import InputError
+
+
+@dataclass(frozen=True)
+class RunNames:
+    """The runs of a dump by their part; case is ignored in names."""
+
+    gold: str  # Normal_A
+    comparisons: list[str]  # Normal_B, Normal_C, ...
+    uniform: str
+    iterations: list[int]  # rising, the same for every run
+
+    @classmethod
+    def of(cls, evaluated: set[tuple[str, int]], where: str) -> "RunNames":
+        """Sort out the pairs (name, iteration) of a dump called ``where``.
+
+        Raises
+        ------
+        InputError
+            if a run is missing, or runs were evaluated at different iterations.
+        """
+        names = sorted({name for name, _ in evaluated}, key=str.lower)
+        by_lower = {name.lower(): name for name in names}
+        if len(by_lower) < len(names):
+            raise InputError(f"{where} has names that differ in case alone: {', '.join(names)}")
+        comparisons = [n for n in names if n.lower().startswith("normal_")]
+        for needed in ("normal_a", "uniform"):
+            if needed not in by_lower:
+                raise InputError(f"{where} has no run called {needed} (it has {', '.join(names)})")
+        gold, uniform = by_lower["normal_a"], by_lower["uniform"]
+        comparisons.remove(gold)
+        if not comparisons:
+            raise InputError(f"{where} has no run to compare Normal_A with, such as Normal_B")
+        iterations = sorted(iteration for name, iteration in evaluated if name == gold)
+        for name in [*comparisons, uniform]:
+            if sorted(it for other, it in evaluated if other == name) != iterations:
+                raise InputError(f"{where}: {name} and {gold} have different iterations")
+        return cls(gold, comparisons, uniform, iterations)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the agreements of one split of a dataset are computed from.
+
+    Attributes
+    ----------
+    offsets : int64 (rows + 1,), the distributions end to end
+    column : of (column, run, iteration): a flat array, or None if it was not computed; larger
+        values of beta and of compared columns speak for the gold label or token
+    performance : of (run, iteration)
+    words : the values of word baselines by name ("px", "logistic"), flat arrays
+    sentence : int64 (rows,), the number of the sentence that a row is in, from 0; None if each
+        row is a sentence
+    """
+
+    offsets: np.ndarray
+    column: Callable[[str, str, int], Any]
+    performance: Callable[[str, int], float]
+    words: dict[str, np.ndarray] = field(default_factory=dict)
+    sentence: np.ndarray | None = None
+
+    def gold_iteration(self, runs: RunNames) -> int:
+        """The iteration of the gold checkpoint: ``Normal_A``'s best, the first of equals."""
+        return max(runs.iterations, key=lambda it: self.performance(runs.gold, it))

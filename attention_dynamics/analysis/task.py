@@ -1,0 +1,105 @@
+"""What the analysis needs to know about a task. Each task has one: ``<task>/task.py``."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attention_dynamics.analysis.columns import Column
+from attention_dynamics.analysis.evidence import Evidence
+from attention_dynamics.analysis.levels import Level, levels_of
+from attention_dynamics.analysis.ragged import offsets_of
+from attention_dynamics.analysis.sentences import Sentences
+from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import BaseCorpus
+
+
+@dataclass(frozen=True)
+class Task:
+    """Classification or translation.
+
+    Attributes
+    ----------
+    name : the folder of its stages
+    datasets : by name
+    columns : of its dumps, by name
+    performances : of each split, the keys of the metas; the first finds the gold checkpoint
+    sentences_of : the evaluated sentences of a dump
+    show : of the tokens of a sentence: how each is written, and the sentence as plain text
+    beta_path : of (outputs folder, dataset, dimension): the file of the word baseline
+    logistic_path : of (outputs folder, dataset): the file of the logistic word baseline
+    dump_flags : what a dump may lack (a split or a performance), and the flag of ``eval_dump.py``
+        that adds it
+    """
+
+    name: str
+    datasets: Mapping[str, BaseCorpus]
+    columns: dict[str, Column]
+    performances: dict[str, list[str]]
+    sentences_of: Callable[[dict[str, Any]], Sentences]
+    show: Callable[[list[str]], tuple[list[str], str]]
+    beta_path: Callable[[Path, str, int], Path]
+    logistic_path: Callable[[Path, str], Path] | None = None
+    dump_flags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def levels(self) -> dict[str, Level]:
+        return levels_of(self.columns)
+
+    @property
+    def collect_script(self) -> str:
+        return f"collect_{self.name}_stats.py"
+
+    def evidence_of(
+        self, dump: dict[str, Any], betas: dict[str, np.ndarray], split: str, performance: str
+    ) -> Evidence:
+        """The columns of one split of a dump.
+
+        Parameters
+        ----------
+        betas : word baselines by name: (words,), or (source words, target words) in translation
+        performance : a key of the metas
+
+        Raises
+        ------
+        InputError
+            if the dump lacks the split or the performance.
+        """
+        sentences = self.sentences_of(dump)
+        rows = sentences.rows_of(split)
+        if rows.stop == 0:
+            what = {"train": "training sentences", "val": "test sentences"}[split]
+            raise self._lacks(dump, split, what)
+        if any((*key, performance) not in dump["metas"] for key in dump["alpha"]):
+            raise self._lacks(dump, performance, performance)
+
+        entries = slice(*sentences.entries[[rows.start, rows.stop]])
+        chosen = sentences.take(rows)
+        sentence = np.repeat(np.arange(len(chosen)), chosen.distributions)
+        lengths = chosen.source.lengths[sentence]  # of each distribution
+        words: tuple[np.ndarray, ...] = (chosen.source.take(sentence).values,)
+        if chosen.target is not None:
+            words += (np.repeat(chosen.target.values, lengths),)
+        sign: np.ndarray | float = 1.0
+        if chosen.labels is not None:  # β is evidence for label 1
+            sign = np.repeat(2 * chosen.labels - 1, lengths).astype(np.float32)
+
+        def column(name: str, run: str, iteration: int) -> np.ndarray | None:
+            values = dump.get(name, {}).get((run, iteration))
+            if values is None:
+                return None
+            return values[entries] * sign if name == "beta" else values[entries]
+
+        return Evidence(
+            offsets=offsets_of(lengths),
+            column=column,
+            performance=lambda run, iteration: dump["metas"][run, iteration, performance],
+            words={name: beta[words] * sign for name, beta in betas.items()},
+            sentence=None if chosen.target is None else sentence,
+        )
+
+    def _lacks(self, dump: dict[str, Any], key: str, what: str) -> InputError:
+        command = f"python eval_dump.py --dataset {dump['dataset']} {self.dump_flags.get(key, '')}"
+        return InputError(f'the dump of {dump["dataset"]} has no {what}: run "{command.strip()}"')
