@@ -1,11 +1,14 @@
-"""Gather what the stages left into one report: report/index.html and report/results.md.
+"""Gather tables, figures and explorers into one report.
 
-    python report.py
+What is missing or older than the dump that it comes from is named, with the command that makes it.
 
-Everything in it comes from the files that the stages wrote (``outputs/``, ``models/``, ``logs/``),
-except the authors' figures, to compare with. Figures and explorers are copied, so that the folder
-can be moved or sent. What is missing or older than its dump is named, with the command that makes
-it.
+reads:   what the stages wrote: outputs/, models/ and logs/ in the three folders
+writes:  report/index.html and report/results.md, and copies of figures and explorers beside them,
+         so that the folder can be moved or sent
+next:    open report/index.html
+
+example:
+  python report.py
 """
 
 from pathlib import Path
@@ -23,7 +26,7 @@ TASKS = [CLASSIFICATION, TRANSLATION]
 
 def parse_args():
     here = Path(__file__).resolve().parent
-    parser = cli.Parser("Gather tables, figures and explorers into one report.")
+    parser = cli.Parser(__doc__)
     parser.add_argument("--root", type=Path, default=here, help="folder of the tasks' folders")
     parser.add_argument("--out_dir", type=Path, help="folder to write (default: report)")
     return parser.parse_args()

@@ -1,39 +1,52 @@
 """Pieces of a command line: flags, device, seeds, and errors of one line."""
 
 import argparse
+import difflib
 import os
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from attention_dynamics.kernels.memory import keep_freed_memory
+
+if TYPE_CHECKING:  # scripts show --help without the seconds that importing torch takes
+    import torch
+
+    from attention_dynamics.corpus import BaseCorpus
 
 
 class InputError(Exception):
     """What the user gave cannot be used. The message is one line and says what to do."""
 
 
-class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows the defaults of flags that have one."""
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows the defaults of flags that have one, and the script's docstring as it is."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         if action.default is None or action.default is False or action.default == []:
             return action.help or ""
-        return super()._get_help_string(action)
+        return super()._get_help_string(action) or ""
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that shows defaults in ``--help`` and answers an error with one line."""
+    """An argument parser that shows defaults in ``--help`` and answers an error with one line.
+
+    ``description`` is the docstring of the script. Its first paragraph stands above the flags, the
+    others below them: what the script reads and writes, what comes next, and an example.
+    """
 
     def __init__(self, description: str):
+        description, _, epilog = description.replace("%", "%%").strip().partition("\n\n")
         super().__init__(
             description=description,
+            epilog=epilog,
             formatter_class=_HelpFormatter,
             allow_abbrev=False,
         )
 
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (--help lists the flags)\n")
 
 
@@ -127,16 +140,35 @@ positive_int.__name__ = natural.__name__ = seed.__name__ = "whole number"
 positive_float.__name__ = "number"
 
 
-def add_dataset(parser: Parser, datasets: list[str], several: bool = False) -> None:
-    """``--dataset NAME`` or ``--datasets NAME …``."""
+def add_dataset(parser: Parser, table: "Mapping[str, BaseCorpus]", several: bool = False) -> None:
+    """``--dataset NAME`` or ``--datasets NAME …``; the name is kept as it was typed."""
+    known = known_names(table)
+
+    def dataset(name: str) -> str:
+        if name not in known:
+            raise argparse.ArgumentTypeError(str(unknown("dataset", name, known)))
+        return name
+
     parser.add_argument(
         "--datasets" if several else "--dataset",
         required=True,
         nargs="+" if several else None,
-        choices=datasets,
+        type=dataset,
         metavar="NAME",
-        help=f"one of {', '.join(datasets)}" if not several else f"from {', '.join(datasets)}",
+        help=f"one of {', '.join(known)}" if not several else f"from {', '.join(known)}",
     )
+
+
+def known_names(table: "Mapping[str, BaseCorpus]") -> list[str]:
+    return [name for corpus in table.values() for name in corpus.names]
+
+
+def unknown(kind: str, name: str, known: Collection[str]) -> InputError:
+    """An error that says which known name may have been meant."""
+    by_lower = {word.lower(): word for word in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    hint = f": did you mean {by_lower[close[0]]}?" if close else ""
+    return InputError(f"unknown {kind} {name}{hint} (known: {' '.join(known)})")
 
 
 def add_model_config(parser: Parser, script: str) -> None:
@@ -170,7 +202,7 @@ def add_folders(parser: Parser, script: str, *names: str) -> None:
         )
 
 
-def find_device(name: str | None):
+def find_device(name: str | None) -> "torch.device":
     """The device called ``name``, or the best there is; torch is made ready to work on it.
 
     Raises
@@ -194,7 +226,7 @@ def find_device(name: str | None):
     if device is None or device.type not in ("cpu", "cuda"):
         raise InputError(f"--device {name}: there is no such device here; try cpu")
     if device.index is not None and device.type == "cuda":
-        torch.cuda.set_device(device)  # for what works on the current one: graphs, random numbers
+        torch.cuda.set_device(device)  # for what works on the current one: random numbers
     return device
 
 
@@ -208,7 +240,7 @@ def seed_everything(value: int) -> None:
     torch.manual_seed(value)
 
 
-def progress_bar(iterable, **options):
+def progress_bar(iterable: Iterable | None = None, **options: Any) -> Any:
     """A tqdm bar that stays quiet where the output is not a terminal."""
     from tqdm import tqdm
 

@@ -1,12 +1,13 @@
-"""Agreements over training, and the performance reached by then: the paper's tables.
+"""Collect the figures of the paper's tables: agreement over training, and the accuracy by then.
 
-    python collect_classification_stats.py --datasets IMDB SNS --out_file outputs/stats.pkl
+reads:   outputs/<dataset>_logs.pkl, from eval_dump.py; outputs/<dataset>embedding<embed_dim>beta.pkl,
+         from embedding_beta.py; outputs/<dataset>_logistic_beta.pkl, from logistic_beta.py, if there
+writes:  a table to the terminal, and --out_file: a pickle of {(dataset, metric, "val" | "train",
+         "test_acc" | "train_acc"): {"agr_unif": ..., "xi_unif": ..., ...}}; the README has all keys
+next:    plot_dynamics.py and explore.py; report.py in the root
 
-Reads what ``eval_dump.py`` and ``embedding_beta.py`` wrote (and ``logistic_beta.py``, if it has
-run), prints a table, and writes a pickle: ``{(dataset, metric, "val" | "train", "test_acc" |
-"train_acc"): summary}``. The metrics are those of ``analysis/metrics``, the summary is that of
-``analysis/dynamics.py`` with ``"dump"``, the id of the dump. Results that are in the pickle
-already, and are not collected again, stay in it.
+example:
+  python collect_classification_stats.py --datasets IMDB SNS --out_file outputs/stats.pkl
 """
 
 from attention_dynamics import cli
@@ -15,7 +16,7 @@ from attention_dynamics.classification.task import TASK
 
 
 def parse_args():
-    return collection.parser("Collect the paper's tables.", __file__, TASK).parse_args()
+    return collection.parser(__doc__, __file__, TASK).parse_args()
 
 
 def main():

@@ -1,10 +1,12 @@
-"""Draw figures: agreement and accuracy over training, one sentence at several checkpoints.
+"""Draw agreement and performance over training, and one sentence at several checkpoints.
 
-    python plot_dynamics.py --datasets IMDB SNS
+reads:   outputs/stats.pkl, from collect_classification_stats.py; outputs/<dataset>_logs.pkl, from
+         eval_dump.py
+writes:  outputs/<dataset>_dynamics and outputs/<dataset>_sentence, each as .png and .pdf
+next:    explore.py; report.py in the root
 
-Reads what ``collect_classification_stats.py`` and ``eval_dump.py`` wrote, and writes
-``outputs/<dataset>_<figure>`` as PNG and PDF for each entry of ``FIGURES`` in
-``attention_dynamics/views/figures``.
+example:
+  python plot_dynamics.py --datasets IMDB
 """
 
 from attention_dynamics import cli
@@ -13,7 +15,7 @@ from attention_dynamics.views import plotting
 
 
 def parse_args():
-    return plotting.parser("Draw figures of collected results.", __file__, TASK).parse_args()
+    return plotting.parser(__doc__, __file__, TASK).parse_args()
 
 
 def main():

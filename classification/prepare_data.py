@@ -1,11 +1,8 @@
-"""Prepare the data of one dataset: download, tokenize, sample, index.
+"""Prepare the data of one dataset: download, tokenize, split, index.
 
-The public files are downloaded once and checked; --source takes them from the disk. How each
-dataset is read stands in attention_dynamics/classification/datasets/.
-
-reads:   the public files of the dataset, kept in data/downloads/; nothing for the toy data
-writes:  data/<dataset>_train.json and data/<dataset>_test.json
-next:    train_classifier.py (train_runs.sh trains all runs of a dataset)
+reads:   the public file, downloaded to data/downloads/, or --source PATH
+writes:  data/<dataset>_train.json and _test.json
+next:    train_classifier.py (or train_runs.sh, which trains all runs of a dataset)
 
 examples:
   python prepare_data.py --dataset IMDB

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT, call_script
 
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
@@ -52,3 +53,23 @@ def test_other_errors_keep_their_traceback():
 
     with pytest.raises(RuntimeError, match="shapes"):
         cli.run(main)
+
+
+STAGES = [
+    path.relative_to(ROOT).as_posix()
+    for folder in ("classification", "translation", "SequenceCopying", ".")
+    for path in sorted((ROOT / folder).glob("*.py"))
+]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_help_says_what_is_read_and_written_and_gives_an_example(stage, capsys):
+    folder, _, script = stage.rpartition("/")
+    status, out, _ = call_script(folder or ".", script, "--help", capsys=capsys)
+    assert status == 0
+    for heading in ("reads:", "writes:", "next:", "example"):
+        assert f"\n{heading}" in out, heading
+    example = out.rstrip().splitlines()[-1]
+    # one script is called by another's name too
+    assert example.startswith(f"  python {script}") or "collect_classification_stats.py" in stage
+    assert "by itself" not in out and "go on" not in out and "None)" not in out

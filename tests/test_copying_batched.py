@@ -1,7 +1,7 @@
 """Many copiers trained as one learn what each learns alone."""
 
-import contextlib
 import copy
+import dataclasses
 import gc
 import weakref
 
@@ -12,10 +12,14 @@ from conftest import call_script
 
 from attention_dynamics.copying import batched, model, training
 from attention_dynamics.copying.histories import COLUMNS
+from attention_dynamics.copying.settings import Settings
 from attention_dynamics.files import storage
+from attention_dynamics.training import engine
+
+pytestmark = pytest.mark.slow  # whole trainings
 
 CPU = torch.device("cpu")
-SETTINGS = training.Settings(9, 7, True, batch_size=6, steps=16, eval_every=3, lr=0.01)
+SETTINGS = Settings(9, 7, True, batch_size=6, steps=16, eval_every=3, lr=0.01)
 SEEDS = [3, 4, 3, 5, 6]
 COPIERS = {
     "one direction": {},
@@ -40,14 +44,14 @@ CASES = [lambda options=options: copiers(**options) for options in COPIERS.value
 cases = pytest.mark.parametrize("make", CASES, ids=[*COPIERS, "heads"])
 
 
-def alone(models, stop=None) -> list:
+def alone(models, stop=None, settings=SETTINGS) -> list:
     return [
-        training.train(copy.deepcopy(m), SETTINGS, seed, stop) for m, seed in zip(models, SEEDS)
+        training.train(copy.deepcopy(m), settings, seed, stop) for m, seed in zip(models, SEEDS)
     ]
 
 
-def together(models, stop=None) -> list:
-    found = dict(batched.train(copy.deepcopy(models), SEEDS, SETTINGS, CPU, stop))
+def together(models, stop=None, settings=SETTINGS) -> list:
+    found = dict(batched.train(copy.deepcopy(models), SEEDS, settings, CPU, stop))
     return [found[index] for index in range(len(models))]
 
 
@@ -67,6 +71,29 @@ def test_each_learns_as_it_does_alone(make):
     assert len(np.unique(losses.round(6))) == losses.size  # no two models are alike
 
 
+def test_another_optimizer():
+    """Also in a stack that gets smaller: model 1 and no other ends at step 3."""
+    settings = dataclasses.replace(SETTINGS, optimizer="sgd", lr=0.5)
+    models = copiers()
+    whole = alone(models, settings=settings)
+    assert_same(together(models, settings=settings), whole)
+    assert whole[0]["loss"][2] != pytest.approx(alone(models)[0]["loss"][2])
+    first = whole[1]["loss"][1]
+
+    def stop(history) -> bool:
+        return abs(history["loss"][-1] - first) < 1e-7
+
+    stopped = together(models, stop, settings)
+    assert [len(history["step"]) for history in stopped] == [6, 2, 6, 6, 6]
+    assert_same(stopped[2:], whole[2:])
+
+
+def test_the_models_have_no_progress_bars_of_their_own(monkeypatch):
+    monkeypatch.setattr(engine.cli, "progress_bar", None)
+    models = copiers()
+    assert_same(together(models), alone(models))
+
+
 @cases
 def test_those_that_end_early_leave_the_others_as_they_are(make, monkeypatch):
     """Models 1 and 2 end at step 3, 0 at step 6: the stack shrinks twice."""
@@ -83,7 +110,7 @@ def test_those_that_end_early_leave_the_others_as_they_are(make, monkeypatch):
     kept = []
     keep = batched.Stack.keep
     monkeypatch.setattr(
-        batched.Stack, "keep", lambda self, rows: (kept.append(rows), keep(self, rows))
+        batched.Stack, "keep", lambda self, places: (kept.append(places), keep(self, places))
     )
     expected = alone(models, stop)
     assert [history["step"][-1] for history in expected] == [6, 3, 3, 15, 15]
@@ -92,16 +119,20 @@ def test_those_that_end_early_leave_the_others_as_they_are(make, monkeypatch):
 
 
 def test_an_ended_model_is_given_at_once_and_not_recorded_further(monkeypatch):
-    """One of five is no reason to make the stack smaller, so it goes on unrecorded."""
     models = copiers()
     first = alone(models)[1]["loss"][1]
-    monkeypatch.setattr(batched.Stack, "keep", None)
+    kept = []
+    keep = batched.Stack.keep
+    monkeypatch.setattr(
+        batched.Stack, "keep", lambda self, places: (kept.append(places), keep(self, places))
+    )
     given = batched.train(
         models, SEEDS, SETTINGS, CPU, lambda history: abs(history["loss"][-1] - first) < 1e-7
     )
     index, history = next(given)
-    assert (index, history["step"]) == (1, [0, 3])
+    assert (index, history["step"], kept) == (1, [0, 3], [])
     rest = dict(given)
+    assert kept == [[0, 2, 3, 4]]
     assert sorted(rest) == [0, 2, 3, 4]
     assert history["step"] == [0, 3]
     assert all(len(other["step"]) == 6 for other in rest.values())
@@ -127,7 +158,7 @@ def test_groups_where_not_all_fit(monkeypatch):
 
 def test_memory_grows_with_the_batch_and_the_heads():
     def of(heads: int, batch_size: int) -> float:
-        settings = training.Settings(12, 12, True, batch_size=batch_size)
+        settings = Settings(12, 12, True, batch_size=batch_size)
         built = model.build_multihead(0, tuple(range(heads)), 12, 32)
         return batched.bytes_of_one(built, settings, CPU)
 
@@ -163,99 +194,6 @@ def test_gather_draws_a_seed_once():
     found = batched.gather(draw, [4, 2, 4], CPU)
     assert found[:, 0, 0].tolist() == [4, 2, 4]
     assert drawn == [4, 2]
-
-
-class StandIn:
-    """Does on a CPU what a CUDA graph does: a capture has no effect, a replay repeats it."""
-
-    stack = None
-    streams = None
-    captures = 0
-    fails = False
-
-    def replay(self):
-        self.stack.graph_losses.copy_(self.stack._update(self.stack.graph_source))
-
-
-@contextlib.contextmanager
-def stand_in_capture(graph):
-    stack = graph.stack = StandIn.stack
-    StandIn.captures += 1
-    state = stack.optimizer.state
-    assert state, "Adam's state has to be there before a capture"
-    assert all(parameter.grad is None for parameter in stack.parameters.values())
-    saved = [parameter.detach().clone() for parameter in stack.parameters.values()]
-    moments = {
-        parameter: {key: value.clone() for key, value in values.items()}
-        for parameter, values in state.items()
-    }
-    yield
-    with torch.no_grad():
-        for parameter, before in zip(stack.parameters.values(), saved):
-            parameter.copy_(before)
-    for parameter, values in moments.items():
-        for key, value in values.items():
-            state[parameter][key].copy_(value)
-    if StandIn.fails:  # and leaves its stream, as torch.cuda.graph does
-        StandIn.streams.append("the capture's")
-        raise RuntimeError("operation not permitted when stream is capturing")
-
-
-@pytest.fixture
-def graphs(monkeypatch):
-    """Stacks that capture and replay, with stand-ins for what only CUDA has."""
-
-    class Captured(batched.Stack):
-        def __init__(self, *arguments):
-            super().__init__(*arguments)
-            self.capturable = True
-            StandIn.stack = self
-
-        def _adam(self):
-            return torch.optim.Adam(self.parameters.values(), lr=self.lr, fused=True)
-
-        def side_stream(self):
-            return contextlib.nullcontext()
-
-    streams = ["the default one"]
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: streams[-1])
-    monkeypatch.setattr(torch.cuda, "set_stream", streams.append)
-    monkeypatch.setattr(StandIn, "streams", streams)
-    monkeypatch.setattr(batched, "Stack", Captured)
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", StandIn)
-    monkeypatch.setattr(torch.cuda, "graph", stand_in_capture)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    monkeypatch.setattr(StandIn, "captures", 0)
-    monkeypatch.setattr(StandIn, "fails", False)
-
-
-def test_steps_replayed_from_a_graph_are_the_same_steps(graphs):
-    models = copiers()
-    assert_same(together(models), alone(models))
-    assert StandIn.captures == 1
-
-
-def test_a_smaller_stack_is_captured_anew(graphs):
-    models = copiers()
-    losses = [history["loss"][2] for history in alone(models)]
-
-    def stop(history) -> bool:  # models 3 and 4, at step 6
-        return (
-            len(history["loss"]) == 3
-            and min(abs(history["loss"][2] - loss) for loss in losses[3:]) < 1e-7
-        )
-
-    assert_same(together(models, stop), alone(models, stop))
-    assert StandIn.captures == 2
-
-
-def test_where_no_graph_can_be_captured_it_goes_on_without(graphs, monkeypatch, capsys):
-    monkeypatch.setattr(StandIn, "fails", True)
-    models = multihead()
-    assert_same(together(models), alone(models))
-    assert StandIn.captures == 1
-    assert "no CUDA graph" in capsys.readouterr().out
-    assert torch.cuda.current_stream() == "the default one"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -10,11 +10,20 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import attention_dynamics.copying
 from attention_dynamics.cli import InputError
-from attention_dynamics.copying import histories, model, training
+from attention_dynamics.copying import (
+    batched,
+    data,
+    evaluation,
+    histories,
+    many,
+    model,
+    training,
+    ways,
+)
+from attention_dynamics.copying.settings import Settings
 
-SETTINGS = training.Settings(6, 5, True, batch_size=8, steps=16, eval_every=5, lr=0.01)
+SETTINGS = Settings(6, 5, True, batch_size=8, steps=16, eval_every=5, lr=0.01)
 build = partial(model.build_copier, n_vocab=6, hidden_dim=10)
 MODELS = {
     "copier": lambda: model.Copier(7, 6),
@@ -133,14 +142,14 @@ class TestModels:
 
         def run(parameters, source):
             output = torch.func.functional_call(models[0], parameters, (source,))
-            return output, training.accuracies(*output, source, 5)
+            return output, evaluation.accuracies(output, source, 5)
 
         output, measured = torch.vmap(run)(stacked, sources)
         for number, (each, source) in enumerate(zip(models, sources)):
             alone = each(source)
             torch.testing.assert_close(output.logits[number], alone.logits)
             torch.testing.assert_close(output.alpha[number], alone.alpha)
-            for key, value in training.accuracies(*alone, source, 5).items():
+            for key, value in evaluation.accuracies(alone, source, 5).items():
                 assert torch.equal(measured[key][number], value)
 
     def test_uniform_attention_sees_a_bag_of_words(self):
@@ -185,12 +194,12 @@ class TestModels:
 
 
 def draw(seed, step, batch, length, n_vocab, no_rep, **others):
-    settings = training.Settings(n_vocab, length, no_rep, batch, **others)
-    return training.training_batch(settings, seed, step).numpy()
+    settings = Settings(n_vocab, length, no_rep, batch, **others)
+    return data.training_batch(settings, seed, step).numpy()
 
 
 class TestParameterCounts:
-    """At the published sizes, from DESIGN section 2."""
+    """At the published sizes."""
 
     V, H = 40, 256
 
@@ -244,14 +253,14 @@ class TestData:
     @pytest.mark.parametrize("no_rep", [True, False])
     def test_a_function_of_seed_and_step(self, no_rep):
         batches = [draw(s, t, 4, 9, 9, no_rep) for s in range(3) for t in range(3)]
-        settings = training.Settings(9, 9, no_rep, 4)
-        held_out = training.evaluation_batch(settings).numpy()
+        settings = Settings(9, 9, no_rep, 4)
+        held_out = data.evaluation_batch(settings).numpy()
         assert held_out.shape == (400, 10)
         batches.append(held_out[:4])
         assert len({batch.tobytes() for batch in batches}) == 10
         np.testing.assert_array_equal(draw(1, 2, 4, 9, 9, no_rep), batches[5])
         # one fixed set for all models, whatever they train on
-        np.testing.assert_array_equal(training.evaluation_batch(settings), held_out)
+        np.testing.assert_array_equal(data.evaluation_batch(settings), held_out)
 
 
 class TestAccuracies:
@@ -274,7 +283,7 @@ class TestAccuracies:
                         counts["attention_accuracy" + key] += 1
                     counts["attention_accuracy_heads"][head] += offset == 0
         sizes = [6 * length, 6 * 5 * 3, 6 * 4 * 3, 6 * (length - 1) * 3, 6 * 5]
-        measured = training.accuracies(logits, alpha, source, 5)
+        measured = evaluation.accuracies(model.Output(logits, alpha), source, 5)
         assert list(measured) == list(counts)
         for (key, count), size in zip(counts.items(), sizes):
             assert np.sum(count) > 0
@@ -283,13 +292,14 @@ class TestAccuracies:
     def test_one_head_needs_no_dimension(self):
         alpha = torch.rand(6, 5, 5)
         source, logits = torch.randint(4, (6, 5)), torch.rand(6, 5, 4)
-        plain = training.accuracies(logits, alpha, source, 4)
-        assert plain == training.accuracies(logits, alpha[:, :, None], source, 4)
+        plain = evaluation.accuracies(model.Output(logits, alpha), source, 4)
+        with_heads = model.Output(logits, alpha[:, :, None])
+        assert plain == evaluation.accuracies(with_heads, source, 4)
 
     def test_length_one(self):
         source = torch.randint(4, (6, 2))
         alpha = torch.tensor([[1.0, 0], [0, 1]]).expand(6, 2, 2)
-        measured = training.accuracies(torch.rand(6, 2, 4), alpha, source, 1)
+        measured = evaluation.accuracies(model.Output(torch.rand(6, 2, 4), alpha), source, 1)
         assert measured["attention_accuracy"] == 1 and measured["attention_accuracy_after"] == 0
         assert measured["attention_accuracy_before"].isnan()
 
@@ -306,7 +316,7 @@ def plain_training(copier, steps):
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    return losses, training.evaluate(copier, SETTINGS, training.evaluation_batch(SETTINGS))
+    return losses, evaluation.evaluate(copier, SETTINGS, data.evaluation_batch(SETTINGS))
 
 
 class TestTraining:
@@ -326,7 +336,7 @@ class TestTraining:
         assert histories.is_history(history)
 
     def test_it_learns(self):
-        settings = training.Settings(6, 5, True, batch_size=32, steps=101, eval_every=50, lr=0.02)
+        settings = Settings(6, 5, True, batch_size=32, steps=101, eval_every=50, lr=0.02)
         history = training.train(model.build_copier(0, n_vocab=6, hidden_dim=24), settings, 0)
         assert history["token_accuracy"][0] < 0.4 and history["token_accuracy"][-1] > 0.95
         assert histories.learned_at(history) in history["step"][1:]
@@ -346,7 +356,7 @@ class TestTraining:
             np.testing.assert_array_equal(stopped[column], whole[column][:2])
 
     @pytest.mark.parametrize("when", [0, 5])
-    def test_going_on_from_an_evaluation(self, monkeypatch, tmp_path, when):
+    def test_resuming_from_an_evaluation(self, monkeypatch, tmp_path, when):
         monkeypatch.setattr(training, "SAVE_AFTER", -1)
         path = tmp_path / "state.pt"
         whole = training.train(build(1), SETTINGS, 4)
@@ -361,13 +371,56 @@ class TestTraining:
         resumed = training.train(other, SETTINGS, 4, None, path, {"name": 1})
         np.testing.assert_equal(resumed, whole)
 
+    def test_the_state_is_not_written_at_every_evaluation(self, tmp_path):
+        path = tmp_path / "state.pt"
+        training.train(build(1), SETTINGS, 4, None, path)
+        assert not path.exists()
+
+    @pytest.mark.slow
+    def test_resuming_with_the_threads_of_the_interrupted_training(self, monkeypatch, tmp_path):
+        """Other models then have the number that they had."""
+        monkeypatch.setattr(training, "SAVE_AFTER", -1)
+        path = tmp_path / "state.pt"
+        before, seen = torch.get_num_threads(), []
+
+        def stop(history):
+            seen.append(torch.get_num_threads())
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            training.train(build(1), SETTINGS, 4, stop, path)
+        torch.save(torch.load(path) | {"threads": before + 1}, path)
+        training.train(build(1), SETTINGS, 4, stop, path)
+        assert seen == [before, before, before + 1, before + 1]
+        assert torch.get_num_threads() == before
+
+    @pytest.mark.parametrize("change", [{"optimizer": "sgd"}, {"lr": 0.02}, {"version": 0}])
+    def test_what_a_state_is_identified_by(self, monkeypatch, tmp_path, change):
+        monkeypatch.setattr(training, "SAVE_AFTER", -1)
+        path = tmp_path / "state.pt"
+        training.train(build(1), SETTINGS, 4, None, path)
+        ((key, value),) = change.items()
+        words = f"{key}: {getattr(SETTINGS, key)}, now {value}"
+        with pytest.raises(InputError, match=words):
+            training.train(build(1), dataclasses.replace(SETTINGS, **change), 4, None, path)
+
+    def test_another_optimizer(self):
+        settings = dataclasses.replace(SETTINGS, optimizer="sgd", first_eval=1, steps=1)
+        model_, plain = build(1), build(1)
+        training.train(model_, settings, 4)
+        source = data.training_batch(settings, 4, 0)
+        model.nll(plain(source).logits, source).backward()
+        for trained, parameter in zip(model_.parameters(), plain.parameters()):
+            torch.testing.assert_close(trained, parameter - settings.lr * parameter.grad)
+
     def test_a_state_of_something_else(self, monkeypatch, tmp_path):
         monkeypatch.setattr(training, "SAVE_AFTER", -1)
         path = tmp_path / "state.pt"
         training.train(build(1), SETTINGS, 4, None, path, {"lr": 1})
         with pytest.raises(InputError, match="lr: 1, now 2"):
             training.train(build(1), SETTINGS, 4, None, path, {"lr": 2})
-        torch.save({"context": {"lr": 1}}, path)
+        torch.save({"settings": {"lr": 1}}, path)
         with pytest.raises(InputError, match="damaged"):
             training.train(build(1), SETTINGS, 4, None, path, {"lr": 1})
         path.write_bytes(b"")
@@ -388,13 +441,13 @@ class TestTraining:
 
 
 def tasks(count):
-    return {f"seed{seed}": training.Task(partial(build, seed), seed) for seed in range(count)}
+    return {f"seed{seed}": many.Task(partial(build, seed), seed) for seed in range(count)}
 
 
 class TestManyModels:
     def train(self, folder, count=3, jobs=1, context=None, **options):
-        with training.way_of_training("cpu", "separate", jobs, count) as way:
-            return training.train_all(
+        with ways.way_of_training("cpu", "separate", jobs, count) as way:
+            return many.train_all(
                 tasks(count), SETTINGS, way, folder, context or {"hidden_dim": 10}, **options
             )
 
@@ -428,43 +481,41 @@ class TestManyModels:
         """The seam to the module that trains many models as one."""
         groups = []
 
-        class batched:
-            @staticmethod
-            def train(models, seeds, settings, device, stop):
-                groups.append(seeds)
-                assert device.type == "cpu" and stop is None
-                copies = copy.deepcopy(models)
-                histories = [training.train(m, settings, s) for m, s in zip(copies, seeds)]
-                yield from reversed(list(enumerate(histories)))  # in any order
+        def train(models, seeds, settings, device, stop):
+            groups.append(seeds)
+            assert device.type == "cpu" and stop is None
+            copies = copy.deepcopy(models)
+            histories = [training.train(m, settings, s) for m, s in zip(copies, seeds)]
+            yield from reversed(list(enumerate(histories)))  # in any order
 
-        monkeypatch.setattr(attention_dynamics.copying, "batched", batched)
-        monkeypatch.setattr(training, "BATCHED_MODELS", 2)
-        with training.way_of_training("cpu", "batched", 4, 3) as way:
+        monkeypatch.setattr(batched, "train", train)
+        monkeypatch.setattr(ways, "BATCHED_MODELS", 2)
+        with ways.way_of_training("cpu", "batched", 4, 3) as way:
             assert way.batched and way.pool is None
-            histories = training.train_all(tasks(3), SETTINGS, way, tmp_path / "a", {})
+            histories = many.train_all(tasks(3), SETTINGS, way, tmp_path / "a", {})
         assert groups == [[0, 1], [2]]
         np.testing.assert_equal(
             histories, self.train(tmp_path / "b", context={"unlike": "the first"})
         )
 
     def test_the_way_is_chosen_by_device(self):
-        with training.way_of_training("cpu", "auto", 1, 5) as way:
+        with ways.way_of_training("cpu", "auto", 1, 5) as way:
             assert not way.batched
         with pytest.raises(InputError, match="--device tpu"):
-            training.way_of_training("tpu", "auto", 1, 5).__enter__()
+            ways.way_of_training("tpu", "auto", 1, 5).__enter__()
 
     def test_the_way_on_a_gpu(self, monkeypatch):
-        monkeypatch.setattr(training.cli, "find_device", lambda name: torch.device("cuda"))
-        for way, jobs, batched in (
+        monkeypatch.setattr(ways.cli, "find_device", lambda name: torch.device("cuda"))
+        for way, jobs, as_one in (
             ("auto", None, True),
             ("batched", 4, True),
             ("separate", None, False),
         ):
-            with training.way_of_training(None, way, jobs, 5) as chosen:
-                assert chosen.batched == batched and chosen.pool is None
+            with ways.way_of_training(None, way, jobs, 5) as chosen:
+                assert chosen.batched == as_one and chosen.pool is None
 
 
 def test_loss_is_that_of_every_token():
     logits, source = torch.rand(3, 4, 5), torch.randint(5, (3, 4))
     expected = F.cross_entropy(logits.transpose(1, 2), source)
-    torch.testing.assert_close(training.nll(logits, source), expected)
+    torch.testing.assert_close(model.nll(logits, source), expected)

@@ -8,6 +8,7 @@ import pytest
 from conftest import assert_one_line, call_script, files_in, load_script
 
 from attention_dynamics.files import storage
+from attention_dynamics.views import copying
 
 plot = load_script("SequenceCopying", "plot_copying")
 
@@ -53,13 +54,13 @@ def run(folder, *flags, capsys):
 def drawn(monkeypatch) -> list:
     """The figures that are drawn from here on."""
     kept = []
-    save = plot.figures.save
+    save = plot.drawing.save
 
     def keep(figure, *paths):
         kept.append((figure, paths))
         save(figure, *paths)
 
-    monkeypatch.setattr(plot.figures, "save", keep)
+    monkeypatch.setattr(plot.drawing, "save", keep)
     return kept
 
 
@@ -126,7 +127,7 @@ def test_a_kind_without_combinations_is_left_out(published, capsys, monkeypatch)
         assert len(set(colors)) == 2
 
 
-def test_by_itself_it_draws_what_is_there(published, capsys, monkeypatch):
+def test_by_default_it_draws_what_is_there(published, capsys, monkeypatch):
     (published / "seq2seq,no_rep,num_vocab=60.pkl").unlink()
     status, out, _ = run(published, capsys=capsys)
     assert status == 0
@@ -139,7 +140,7 @@ def test_by_itself_it_draws_what_is_there(published, capsys, monkeypatch):
     assert any('run "python multihead.py"' in line for line in lines) != beside
 
 
-def test_by_itself_both_figures(published, monkeypatch, capsys):
+def test_by_default_both_figures(published, monkeypatch, capsys):
     monkeypatch.setattr(plot, "COMBINATIONS", published / "re_8headcomb.pkl")
     folders = ["--logs_dir", str(published), "--outputs_dir", str(published / "outputs")]
     monkeypatch.setattr("sys.argv", ["plot_copying.py", *folders])
@@ -171,14 +172,14 @@ def test_nothing_to_draw(tmp_path, capsys, monkeypatch):
     ],
 )
 def test_what_an_experiment_is_called(settings, label):
-    assert plot.described(SETTINGS | settings) == label
+    assert copying.described(SETTINGS | settings) == label
 
 
 def test_experiments_that_differ_otherwise_are_told_apart():
     def results(**changes):
         return {"settings": SETTINGS | changes, "histories": {0: history(1.0)}}
 
-    named = plot.seeds_of({"a": results(), "b": results(bi=True), "c": results(bi=True)})
+    named = copying.by_label({"a": results(), "b": results(bi=True), "c": results(bi=True)})
     assert list(named) == ["permutations of 40, bi=False", "permutations of 40, bi=True", "c"]
 
 

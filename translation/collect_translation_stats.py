@@ -1,13 +1,14 @@
-"""Agreements over training, and the performance reached by then: the paper's tables.
+"""Collect the figures of the paper's tables: agreement over training, and the accuracy by then.
 
-    python collect_translation_stats.py --datasets multi30k --out_file outputs/stats.pkl
+reads:   outputs/<dataset>_logs.pkl, from eval_dump.py;
+         outputs/<dataset>embedding<embed_dim>translation.pkl, from embedding_beta.py
+writes:  a table to the terminal, and --out_file: a pickle of {(dataset, metric, "val" | "train",
+         performance): {"agr_unif": ..., "xi_unif": ..., ...}}; the performance is "val_acc" or
+         "val_bleu", "train_acc" or "train_bleu"; the README has all keys
+next:    plot_dynamics.py and explore.py; report.py in the root
 
-Reads what ``eval_dump.py`` and ``embedding_beta.py`` wrote, prints a table, and writes a pickle:
-``{(dataset, metric, "val" | "train", performance): summary}``. The performance is ``"val_acc"`` or
-``"val_bleu"`` of the split ``"val"``, ``"train_acc"`` or ``"train_bleu"`` of ``"train"``. The
-metrics are those of ``analysis/metrics``, the summary is that of ``analysis/dynamics.py`` with
-``"dump"``, the id of the dump. Results that are in the pickle already, and are not collected
-again, stay in it.
+example:
+  python collect_translation_stats.py --datasets multi30k --out_file outputs/stats.pkl
 """
 
 from attention_dynamics import cli
@@ -16,7 +17,7 @@ from attention_dynamics.translation.task import TASK
 
 
 def parse_args():
-    parser = collection.parser("Collect the paper's tables.", __file__, TASK)
+    parser = collection.parser(__doc__, __file__, TASK)
     parser.add_argument(
         "--include_bleu_results", action="store_true", help="add results with BLEU as performance"
     )

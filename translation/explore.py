@@ -1,9 +1,12 @@
-"""Write a page to explore training: alpha, beta and Delta of each token at each checkpoint.
+"""Write a page to look at training with: alpha, beta and Delta of each token at each checkpoint.
 
-    python explore.py --dataset multi30k
+reads:   outputs/<dataset>_logs.pkl, from eval_dump.py; the word baseline of embedding_beta.py, if
+         there
+writes:  outputs/<dataset>_explorer.html: one file, for any browser, without network
+next:    report.py in the root, which links to it
 
-Reads what ``eval_dump.py`` and ``embedding_beta.py`` wrote, and writes one HTML file,
-``outputs/<dataset>_explorer.html``, for any browser.
+example:
+  python explore.py --dataset multi30k
 """
 
 from attention_dynamics import cli
@@ -12,7 +15,7 @@ from attention_dynamics.views import explorer
 
 
 def parse_args():
-    return explorer.parser("Write a page to explore training.", __file__, TASK).parse_args()
+    return explorer.parser(__doc__, __file__, TASK).parse_args()
 
 
 def main():

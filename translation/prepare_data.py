@@ -1,12 +1,8 @@
 """Prepare the data of one dataset: download, clean, split.
 
-The public files are downloaded once and checked; --source takes them from the disk. How each
-dataset is read stands in attention_dynamics/translation/datasets/.
-
-reads:   the public files of the dataset, kept in data/downloads/; nothing for the toy data
-writes:  data/<folder>/: the sentences of each split and language. A SentencePiece model made from
-         other sentences is removed
-next:    train_translation.py (train_runs.sh trains all runs of a dataset)
+reads:   the public files, downloaded to data/downloads/, or --source PATH
+writes:  the training and validation sentences in data/<dataset>/
+next:    train_translation.py (or train_runs.sh, which trains all runs of a dataset)
 
 examples:
   python prepare_data.py --dataset multi30k

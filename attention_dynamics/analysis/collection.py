@@ -19,7 +19,7 @@ from attention_dynamics.training import word_baseline
 
 def parser(description: str, script: str, task: Task) -> cli.Parser:
     """The flags that both scripts have."""
-    parser = cli.Parser(description=description)
+    parser = cli.Parser(description)
     cli.add_dataset(parser, task.datasets, several=True)
     parser.add_argument(
         "--out_file",

@@ -1,1 +1,1 @@
-"""The copying task: data, models, training many of them."""
+"""Sequence copying: data, models, and the training of many models."""

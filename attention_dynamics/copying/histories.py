@@ -1,5 +1,6 @@
-"""Learning curves of copiers: what seq2seq.py and multihead.py write, and who reads it."""
+"""Learning curves of copiers: what they hold, and reading those of seq2seq.py and multihead.py."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ from attention_dynamics.files import storage
 LEARNED = 0.95  # token accuracy over which a model has learned to copy
 
 History = dict[str, list]  # lists of equal length under these names
+Stop = Callable[[History], bool]  # asked after an evaluation: whether training ends there
+Combinations = tuple[dict[tuple[int, ...], History], ...]  # by head seeds: bad, good, random ones
 COLUMNS = (
     "step",  # updates made
-    "loss",  # mean training loss since the evaluation before, nan where there was no update
+    "loss",  # mean training loss since the evaluation before, NaN if there was no update
     "token_accuracy",
     "attention_accuracy",
     "attention_accuracy_before",
@@ -20,12 +23,22 @@ COLUMNS = (
 )
 
 
+def history_of(rows: Iterable[dict[str, Any]]) -> History:
+    """The history of evaluations, each a dict with an entry for every column."""
+    rows = list(rows)
+    return {column: [row[column] for row in rows] for column in COLUMNS}
+
+
 def learned_at(history: History, threshold: float = LEARNED) -> int | None:
     """The first evaluated step with a token accuracy over ``threshold``; None if there is none."""
     for step, accuracy in zip(history["step"], history["token_accuracy"]):
         if accuracy > threshold:
             return step
     return None
+
+
+def has_learned(history: History, threshold: float = LEARNED) -> bool:
+    return learned_at(history, threshold) is not None
 
 
 def is_history(value: Any) -> bool:
@@ -46,7 +59,7 @@ def is_entry(column: str, value: Any) -> bool:
     return type(value) in (int, float)
 
 
-def are_curves(histories) -> bool:
+def are_curves(histories: Iterable[Any]) -> bool:
     """Whether these are histories, at least one, all evaluated at the same steps."""
     histories = list(histories)
     return (
@@ -62,7 +75,7 @@ def load_experiment(path: Path, do: str = "seq2seq.py writes them") -> dict[str,
     Raises
     ------
     InputError
-        where the file is missing or holds something else; it ends with ``do``.
+        if the file is missing or holds something else; it ends with ``do``.
     """
     results = storage.load_pickle(path, do)
     if (
@@ -75,15 +88,15 @@ def load_experiment(path: Path, do: str = "seq2seq.py writes them") -> dict[str,
     return results
 
 
-def load_combinations(path: Path) -> tuple[dict[tuple[int, ...], History], ...]:
+def load_combinations(path: Path) -> Combinations:
     """What multihead.py wrote: the curves of bad, good and random combinations of heads.
 
-    A kind is empty where too few heads were found to combine.
+    A kind is empty if too few heads were found to combine.
 
     Raises
     ------
     InputError
-        where the file is missing or holds something else.
+        if the file is missing or holds something else.
     """
     do = "multihead.py writes them"
     curves = storage.load_pickle(path, do)
@@ -99,7 +112,7 @@ def load_combinations(path: Path) -> tuple[dict[tuple[int, ...], History], ...]:
     return curves
 
 
-def kinds_of_combinations(curves: tuple[dict[tuple[int, ...], History], ...]) -> list[str]:
+def kinds_of_combinations(curves: Combinations) -> list[str]:
     """What to call the bad, the good and the random combinations."""
     n_heads = len(next(heads for kind in curves for heads in kind))
     return [

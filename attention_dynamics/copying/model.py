@@ -1,14 +1,14 @@
 """The copiers: an encoder, a decoder, and one attention head between them or several.
 
-The same can be computed in two ways. ``nn.LSTM``, ``nn.GRU`` (on a CPU :func:`gru.gru`) and
-:func:`products.linear` are the fast ones for one model. :func:`stepwise` is plain matrix products,
-which ``torch.vmap`` can make of many models at once; a model takes it where its attribute ``fused``
-is false.
+There are two ways to compute the same. ``nn.LSTM``, ``nn.GRU`` (on a CPU :func:`gru.gru`) and
+:func:`products.linear` are fast for one model. :func:`stepwise` is plain matrix products, which
+``torch.vmap`` can compute for many models at once; a model takes it if its attribute ``fused`` is
+false.
 """
 
 import contextlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,11 +18,12 @@ from torch.nn import functional as F
 from attention_dynamics.kernels.gru import gru
 from attention_dynamics.kernels.products import linear
 
+VERSION = 1  # of the mathematics: raise it when the same settings give other learning curves
 SPECIALS = 2  # tokens after the vocabulary's own: </s>, then <s>
 
 
 class Output(NamedTuple):
-    """What a copier finds in a batch of sequences, given the tokens before each one."""
+    """What a copier computes for a batch of sequences, given the tokens before each one."""
 
     logits: Tensor  # (batch, length, n_vocab + 2)
     alpha: Tensor  # (batch, length, source length), with heads (batch, length, heads, ...)
@@ -120,22 +121,32 @@ class MultiHeadCopier(nn.Module):
         decoded, _ = recur(self.decoder, inputs, state, self.fused)
         multiply = linear if self.fused else F.linear
         # All heads at once: their queries stand side by side, as so many more target positions.
-        n_heads = len(self.heads)
+        heads: list[Any] = list(self.heads)
         queries = multiply(
             decoded,
-            torch.cat([head.query.weight for head in self.heads]),
-            torch.cat([head.query.bias for head in self.heads]),
+            torch.cat([head.query.weight for head in heads]),
+            torch.cat([head.query.bias for head in heads]),
         )
-        queries = queries.unflatten(2, (n_heads, -1)).flatten(1, 2)  # (batch, length * heads, ...)
+        queries = queries.unflatten(2, (len(heads), -1)).flatten(
+            1, 2
+        )  # (batch, length * heads, ...)
         alpha = (queries @ encoded.transpose(1, 2)).softmax(dim=2)
-        attended = (alpha @ encoded).unflatten(1, (-1, n_heads)).flatten(2, 3)
+        attended = (alpha @ encoded).unflatten(1, (-1, len(heads))).flatten(2, 3)
         # the sum of the heads' contexts is one product with their projections side by side
-        projections = torch.cat([head.context.weight for head in self.heads], dim=1)
-        biases = torch.stack([head.context.bias for head in self.heads]).sum(dim=0)
-        context = multiply(attended, projections, biases) / n_heads  # (batch, length, hidden)
+        projections = torch.cat([head.context.weight for head in heads], dim=1)
+        biases = torch.stack([head.context.bias for head in heads]).sum(dim=0)
+        context = multiply(attended, projections, biases) / len(heads)  # (batch, length, hidden)
         both = torch.cat([context, decoded], dim=2)
         combined = torch.tanh(multiply(both, self.combine.weight, self.combine.bias))
-        return Output(self.output(combined), alpha.unflatten(1, (-1, n_heads)))
+        return Output(self.output(combined), alpha.unflatten(1, (-1, len(heads))))
+
+
+AnyCopier = Copier | MultiHeadCopier
+
+
+def nll(logits: Tensor, source: Tensor) -> Tensor:
+    """Mean negative log-likelihood of a token of ``source``, which is to be copied."""
+    return F.cross_entropy(logits.flatten(0, 1), source.flatten())
 
 
 def shifted(source: Tensor, start: int) -> Tensor:
@@ -143,13 +154,13 @@ def shifted(source: Tensor, start: int) -> Tensor:
     return torch.cat([torch.full_like(source[:, :1], start), source[:, :-1]], dim=1)
 
 
-def recur(rnn: nn.LSTM | nn.GRU, inputs: Tensor, state, fused: bool):
+def recur(rnn: nn.LSTM | nn.GRU, inputs: Tensor, state: Any, fused: bool) -> tuple[Tensor, Any]:
     """Run a recurrent layer over ``inputs`` (batch, length, features).
 
     Parameters
     ----------
     state : what it starts from, as the module takes it; None for zeros
-    fused : by the module's own code, or :func:`stepwise`
+    fused : by the module's own code, not by :func:`stepwise`
 
     Returns
     -------
@@ -166,7 +177,7 @@ def recur(rnn: nn.LSTM | nn.GRU, inputs: Tensor, state, fused: bool):
     return outputs.transpose(0, 1), state
 
 
-def stepwise(rnn: nn.LSTM | nn.GRU, inputs: Tensor, state=None):
+def stepwise(rnn: nn.LSTM | nn.GRU, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
     """What the one-layer ``rnn`` gives for ``inputs`` (length, batch, features), step by step."""
     is_lstm = isinstance(rnn, nn.LSTM)
     parts = (state if is_lstm else (state,)) if state is not None else ()
@@ -188,7 +199,8 @@ def stepwise(rnn: nn.LSTM | nn.GRU, inputs: Tensor, state=None):
     return torch.cat(outputs, dim=2), tuple(state) if is_lstm else state[0]
 
 
-def _lstm_steps(inputs: Tensor, start: list[Tensor], weight_ih, weight_hh, bias_ih, bias_hh):
+def _lstm_steps(inputs: Tensor, start: list[Tensor], *weights: Tensor) -> tuple[Tensor, Any]:
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
     h, c = start
     outputs = []
     for projected in (inputs @ weight_ih.T + (bias_ih + bias_hh)).unbind(0):
@@ -199,7 +211,8 @@ def _lstm_steps(inputs: Tensor, start: list[Tensor], weight_ih, weight_hh, bias_
     return torch.stack(outputs), (h, c)
 
 
-def _gru_steps(inputs: Tensor, start: list[Tensor], weight_ih, weight_hh, bias_ih, bias_hh):
+def _gru_steps(inputs: Tensor, start: list[Tensor], *weights: Tensor) -> tuple[Tensor, Any]:
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
     (h,) = start
     outputs = []
     for projected in (inputs @ weight_ih.T + bias_ih).unbind(0):
@@ -214,21 +227,21 @@ def _gru_steps(inputs: Tensor, start: list[Tensor], weight_ih, weight_hh, bias_i
 
 @contextlib.contextmanager
 def _seeded(*seeds: int) -> Iterator[None]:
-    """Let torch draw from ``seeds`` for a while. Apart numbers give unrelated streams."""
+    """Let torch draw from ``seeds`` for a while. Different seeds give unrelated streams."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0]))
         yield
 
 
-BASES, HEADS = 1, 2  # streams of random numbers: seed 0 of one has nothing of seed 0 of another
+BASES, HEADS = 1, 2  # streams of random numbers: seed 0 of a base and of a head are unrelated
 
 
-def build_copier(seed: int, embedding_std: float = 1.0, **sizes) -> Copier:
+def build_copier(seed: int, embedding_std: float = 1.0, **sizes: Any) -> Copier:
     """A copier with PyTorch's initial weights, drawn on the CPU from ``seed``.
 
-    ``embedding_std`` is the standard deviation of the embeddings, 1 by PyTorch's default. With
-    small ones states differ little at first, so attention is near uniform, as the paper's account
-    of training supposes.
+    ``embedding_std`` is the standard deviation of the embeddings (PyTorch's default is 1). If they
+    are small, states differ little at first, so attention is near uniform, as the paper's account
+    of training assumes.
     """
     with _seeded(BASES, seed):
         model = Copier(**sizes)
@@ -242,7 +255,7 @@ def build_multihead(
 ) -> MultiHeadCopier:
     """The base of ``base_seed`` with a head from each of ``head_seeds``; drawn on the CPU.
 
-    A head is a function of its own seed: the same one in any place of any combination.
+    A head is a function of its own seed: the same in any place of any combination.
     """
     with _seeded(BASES, base_seed):
         model = MultiHeadCopier(n_vocab, hidden_dim, len(head_seeds))

@@ -36,7 +36,7 @@ WIDTHS = {16: "<i2", 8: "i1"}  # bits of a value: the second where a page gets t
 
 def parser(description: str, script: str, task: Task) -> cli.Parser:
     """The flags that both scripts have."""
-    parser = cli.Parser(description=description)
+    parser = cli.Parser(description)
     cli.add_dataset(parser, task.datasets)
     parser.add_argument(
         "--out_file", type=Path, help="page to write (default: outputs/<dataset>_explorer.html)"

@@ -1,0 +1,104 @@
+"""The tables that seq2seq.py and multihead.py print, and the survey of heads as CSV."""
+
+import numpy as np
+
+from attention_dynamics.copying.heads import FATES, Experiment, fate_of_head
+from attention_dynamics.copying.histories import (
+    LEARNED,
+    Combinations,
+    History,
+    has_learned,
+    kinds_of_combinations,
+    learned_at,
+)
+
+SHOWN = {  # columns of a history, and their labels
+    "token_accuracy": "token accuracy",
+    "attention_accuracy": "attention at the position",
+    "attention_accuracy_before": "attention one before",
+    "attention_accuracy_after": "attention one after",
+}
+
+
+def print_seeds(histories: list[History]) -> None:
+    """How many seeds learned to copy, and quantiles over seeds of their final values."""
+    steps = [step for step in map(learned_at, histories) if step is not None]
+    when = f", half of them by step {np.median(steps):g}" if steps else ""
+    print(
+        f"\n{len(steps)} of {len(histories)} seeds learned to copy "
+        f"(token accuracy over {LEARNED}){when}"
+    )
+    print(f"{'':<30}" + "".join(f"{name:>8}" for name in ("min", "25%", "median", "75%", "max")))
+    for column, label in SHOWN.items():
+        final = [history[column][-1] for history in histories]
+        values = np.quantile(final, [0, 0.25, 0.5, 0.75, 1])
+        print(f"{label:<30}" + "".join(f"{value:8.4f}" for value in values))
+
+
+def print_combinations(curves: Combinations, threshold: float) -> None:
+    """Mean and spread of the final accuracy of each kind, and the mean of its attention accuracy.
+
+    ``attention`` is the share of heads and positions at which attention is highest where it should
+    be: if a few heads of a combination do the work, about their share of all heads.
+    """
+    header = ("samples", "mean", "std", "min", "median", "max", "learned", "attention")
+    print(f"\n{'token accuracy':<26}" + "".join(f"{name:>10}" for name in header))
+    for label, kind in zip(kinds_of_combinations(curves), curves):
+        if not kind:
+            print(f"{label:<26}{0:>10}")
+            continue
+        values = np.array([history["token_accuracy"][-1] for history in kind.values()])
+        learned = sum(has_learned(history, threshold) for history in kind.values())
+        attention = np.mean([history["attention_accuracy"][-1] for history in kind.values()])
+        spread = values.std(ddof=1) if len(values) > 1 else np.nan
+        numbers = (values.mean(), spread, values.min(), np.median(values), values.max())
+        print(
+            f"{label:<26}{len(values):>10}"
+            + "".join(f"{number:10.4f}" for number in numbers)
+            + f"{learned:>10}{attention:10.4f}"
+        )
+
+
+def survey_csv(trials: dict[int, dict[int, list[History]]]) -> str:
+    """Every trial's learning curve, a line for each evaluation."""
+    lines = [",".join(["base", "head", "data_seed", "step", *SHOWN])]
+    for base, heads in trials.items():
+        for head, histories in heads.items():
+            for data_seed, history in enumerate(histories):
+                for step, *row in zip(history["step"], *(history[name] for name in SHOWN)):
+                    values = ",".join(f"{value:.4f}" for value in row)
+                    lines.append(f"{base},{head},{data_seed},{step},{values}")
+    return "\n".join(lines) + "\n"
+
+
+def print_survey(experiment: Experiment, trials: dict[int, dict[int, list[History]]]) -> None:
+    """How many heads are good and bad on each base, and how trials fail."""
+    counts = []
+    for base, heads in trials.items():
+        fates = [fate_of_head(experiment, histories) for histories in heads.values()]
+        counts.append([base, len(fates), *map(fates.count, FATES[:3])])
+    print(f"\n{'base':>6}{'heads':>7}" + "".join(f"{fate:>9}" for fate in FATES[:3]))
+    totals = ["all", *np.sum([row[1:] for row in counts], axis=0)]
+    for base, tried, *by_fate in [*counts, totals]:
+        print(f"{base:>6}{tried:>7}" + "".join(f"{count:>9}" for count in by_fate))
+
+    failing = [
+        ((base, head, data_seed), history)
+        for base, heads in trials.items()
+        for head, histories in heads.items()
+        for data_seed, history in enumerate(histories)
+        if not has_learned(history, experiment.learned)
+    ]
+    if not failing:
+        return
+    evaluations = experiment.settings.evaluations
+    shown = sorted({round(part * (len(evaluations) - 1) / 5) for part in range(1, 6)})
+    print("\nTrials that never pass. Left: attention at the position, by step. Right, after the")
+    print("last step: attention one position before and one after, and token accuracy.")
+    header = "".join(f"{evaluations[i]:>8}" for i in shown)
+    print(f"{'base':>6}{'head':>6}{'data':>6} |{header} |{'before':>8}{'after':>8}{'token':>8}")
+    for names, history in failing:
+        curve = "".join(f"{history['attention_accuracy'][i]:8.4f}" for i in shown)
+        token, _, *attention = (history[column][-1] for column in SHOWN)
+        at_end = "".join(f"{value:8.4f}" for value in (*attention, token))
+        print("".join(f"{name:>6}" for name in names) + f" |{curve} |{at_end}")
