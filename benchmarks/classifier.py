@@ -1,7 +1,8 @@
 """The classifier: sentences end to end and sorted into segments, against packed sequences.
 
-The plain way has the same weights, and pads a batch, packs it for ``nn.LSTM``, and pads the result
-again for the attention. Tokens are random (frequent words more often); lengths are real ones.
+The plain way, ``classification/plain.py``, has the same weights, and pads a batch, packs it for
+``nn.LSTM``, and pads the result again for the attention. Tokens are random (frequent words more
+often); lengths are real ones.
 """
 
 import copy
@@ -19,17 +20,19 @@ import measure
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from attention_dynamics.analysis.ragged import Ragged, offsets_of
+from attention_dynamics.classification import plain
 from attention_dynamics.classification.data import BOS, EOS, SPECIALS, Sentences, to_tensors
 from attention_dynamics.classification.evaluation import evaluate_checkpoint
-from attention_dynamics.classification.model import Classifier, Output, build, load_config, nll
+from attention_dynamics.classification.model import Classifier, build, load_config, nll
 from attention_dynamics.kernels.lstm import bilstm
+from attention_dynamics.kernels.plain import packed
 from attention_dynamics.training import runs
 
 CLASSIFICATION = Path(__file__).resolve().parents[1] / "classification"
 CONFIG = load_config(CLASSIFICATION / "configs" / "model.json")
+CPU = torch.device("cpu")
 LONGEST = 400  # words; longer reviews are left out in preparation
 
 
@@ -51,29 +54,22 @@ def bilstm_long(quick: bool) -> measure.Result:
     inputs = torch.randn(int(drawn.sum()), embed_dim, requires_grad=True)
     gradient = torch.randn(len(inputs), 2 * h_dim)
 
-    def ours() -> Tensor:
-        output, _ = bilstm(lstm, inputs, row_lengths)
-        return output
-
-    def plain() -> Tensor:
-        padded = pad_sequence(inputs.split(drawn.tolist()), batch_first=True)
-        packed = pack_padded_sequence(padded, row_lengths, batch_first=True, enforce_sorted=False)
-        output, _ = pad_packed_sequence(lstm(packed)[0], batch_first=True)
-        return output[torch.arange(longest) < row_lengths[:, None]]
-
     results = {}
 
     def forward_and_backward(way) -> None:
         parameters = [inputs, *lstm.parameters()]
-        output = way()
+        output, _ = way(lstm, inputs, row_lengths)
         gradients = torch.autograd.grad(output, parameters, gradient)
         results[way] = [output.detach(), *gradients]
 
-    forward_and_backward(ours)  # to warm up; the plain way takes too long for that
+    forward_and_backward(bilstm)  # to warm up; the plain way takes too long for that
     ours_time = statistics.median(
-        measure.seconds(forward_and_backward, ours) for _ in range(5 if quick else 9)
+        measure.seconds(forward_and_backward, bilstm) for _ in range(5 if quick else 9)
     )
-    plain_time = measure.seconds(forward_and_backward, plain)
+    plain_time = measure.seconds(forward_and_backward, packed)
+    differences = [
+        measure.largest_difference(a, b) for a, b in zip(results[bilstm], results[packed])
+    ]
     flop = 3 * len(inputs) * measure.lstm_flop(embed_dim, h_dim)
     rate, notes = measure.share_of_gemm_rate(flop / ours_time)
     return measure.Result(
@@ -83,12 +79,9 @@ def bilstm_long(quick: bool) -> measure.Result:
         plain=plain_time,
         gemm_share=rate,
         difference={
-            "output": measure.largest_difference(results[ours][0], results[plain][0]),
-            "gradient of inputs": measure.largest_difference(results[ours][1], results[plain][1]),
-            "gradient of weights": max(
-                measure.largest_difference(a, b)
-                for a, b in zip(results[ours][2:], results[plain][2:])
-            ),
+            "output": differences[0],
+            "gradient of inputs": differences[1],
+            "gradient of weights": max(differences[2:]),
         },
         notes=notes,
     )
@@ -111,26 +104,22 @@ def training_steps(dataset: str, repeats: int) -> measure.Result:
     batches = [random_sentences(dataset, CONFIG["b_size"], rng) for _ in range(repeats + 1)]
     torch.manual_seed(0)
     ours = build(CONFIG, lengths.VOCAB_SIZE[dataset], uniform=False)
-    plain = copy.deepcopy(ours)
-    difference = differences(ours, plain, batches[0])
-    ours_adam = torch.optim.Adam(ours.parameters(), fused=True)
-    plain_adam = torch.optim.Adam(plain.parameters())
+    theirs = copy.deepcopy(ours)
+    difference = differences(ours, theirs, batches[0])
 
-    def ours_step(batch: Sentences) -> None:
+    def ours_loss(batch: Sentences) -> Tensor:
         tokens, row_lengths, labels = to_tensors(batch)
-        loss = nll(ours(tokens, row_lengths).score, labels).mean()
-        ours_adam.zero_grad()
-        loss.backward()
-        ours_adam.step()
+        return nll(ours(tokens, row_lengths).score, labels).mean()
 
-    def plain_step(batch: Sentences) -> None:
-        tokens, row_lengths, labels = padded_tensors(batch)
-        loss = nll(plain_forward(plain, plain.embedding(tokens), row_lengths).score, labels).mean()
-        plain_adam.zero_grad()
-        loss.backward()
-        plain_adam.step()
+    def plain_loss(batch: Sentences) -> Tensor:
+        tokens, row_lengths, labels = to_tensors(batch)
+        return nll(plain.classify(theirs, tokens, row_lengths).score, labels).mean()
 
-    ours_times, plain_times = measure.alternate(ours_step, plain_step, batches)
+    ours_times, plain_times = measure.alternate(
+        measure.update(ours_loss, torch.optim.Adam(ours.parameters(), fused=True)),
+        measure.update(plain_loss, torch.optim.Adam(theirs.parameters())),
+        batches,
+    )
     flop = [3 * batch.tokens.offsets[-1] * forward_flop() for batch in batches[1:]]
     share, notes = measure.share_of_gemm_rate(measure.flop_rate(flop, ours_times))
     tokens = statistics.mean(batch.tokens.offsets[-1] for batch in batches)
@@ -155,19 +144,18 @@ def dump(quick: bool) -> measure.Result:
     rng = np.random.default_rng(0)
     repeats = 1 if quick else 3
     sentences = random_sentences("IMDB", 192 if quick else 512, rng)
-    in_test = np.arange(len(sentences)) % 2 == 0
     torch.manual_seed(0)
     model = build(CONFIG, lengths.VOCAB_SIZE["IMDB"], uniform=False).requires_grad_(False)
     found = {}
 
     def ours(data: Sentences) -> None:
-        found["ours"] = evaluate_checkpoint(model, data, in_test[: len(data)], True, None)
+        found["ours"] = evaluate_checkpoint(model, data, {}, True, CPU)
 
-    def plain(data: Sentences) -> None:
-        found["plain"] = plain_dump(model, data)
+    def plain_way(data: Sentences) -> None:
+        found["plain"] = plain_columns(model, data)
 
     inputs = [sentences.first(32), *[sentences] * repeats]
-    ours_times, plain_times = measure.alternate(ours, plain, inputs)
+    ours_times, plain_times = measure.alternate(ours, plain_way, inputs)
     flop = 2 * sentences.tokens.offsets[-1] * forward_flop()
     share, notes = measure.share_of_gemm_rate(flop / statistics.median(ours_times))
     return measure.Result(
@@ -275,50 +263,24 @@ def forward_flop() -> int:
     )
 
 
-# The plain way.
-
-
-def padded_tensors(batch: Sentences) -> tuple[Tensor, Tensor, Tensor]:
-    """Tokens (batch, length) padded with 0, lengths (batch,), labels (batch,)."""
-    tokens = pad_sequence([torch.from_numpy(row) for row in batch.tokens], batch_first=True)
-    return tokens, torch.from_numpy(batch.tokens.lengths), torch.from_numpy(batch.labels)
-
-
-def plain_forward(model: Classifier, embedded: Tensor, row_lengths: Tensor) -> Output:
-    """The classifier from padded embeddings (batch, length, embed_dim); alpha, beta padded too."""
-    packed = pack_padded_sequence(embedded, row_lengths, batch_first=True, enforce_sorted=False)
-    hidden, _ = pad_packed_sequence(model.lstm(packed)[0], batch_first=True)
-    mask = torch.arange(embedded.shape[1]) < row_lengths[:, None]
-    logits = model.attention(hidden).squeeze(2).masked_fill(~mask, float("-inf"))
-    alpha = logits.softmax(dim=1)
-    beta = model.evidence(hidden).squeeze(2)
-    return Output(alpha, beta, (alpha * beta).sum(dim=1))
-
-
-def plain_dump(model: Classifier, sentences: Sentences) -> dict[str, np.ndarray]:
-    columns = {"alpha": [], "beta": [], "grad": []}
+def plain_columns(model: Classifier, sentences: Sentences) -> dict[str, np.ndarray]:
+    found = []
     for start in range(0, len(sentences), CONFIG["b_size"]):
         rows = np.arange(start, min(start + CONFIG["b_size"], len(sentences)))
-        tokens, row_lengths, labels = padded_tensors(sentences.take(rows))
-        multipliers = torch.ones(*tokens.shape, 1, requires_grad=True)
-        output = plain_forward(model, model.embedding(tokens) * multipliers, row_lengths)
-        (gradient,) = torch.autograd.grad(nll(output.score, labels).sum(), multipliers)
-        mask = torch.arange(tokens.shape[1]) < row_lengths[:, None]
-        found = {"alpha": output.alpha, "beta": output.beta, "grad": -gradient.squeeze(2)}
-        for name, values in found.items():
-            columns[name].append(values.detach()[mask].numpy())
-    return {name: np.concatenate(parts) for name, parts in columns.items()}
+        output, delta = plain.gradient_influence(model, *to_tensors(sentences.take(rows)))
+        found.append((output.alpha.detach(), output.beta.detach(), delta))
+    columns = (torch.cat(parts).numpy() for parts in zip(*found))
+    return dict(zip(("alpha", "beta", "grad"), columns))
 
 
-def differences(ours: Classifier, plain: Classifier, batch: Sentences) -> dict[str, float]:
+def differences(ours: Classifier, theirs: Classifier, batch: Sentences) -> dict[str, float]:
     """Largest differences of the scores, and of the gradients of all weights."""
     tokens, row_lengths, labels = to_tensors(batch)
     score = ours(tokens, row_lengths).score
-    padded_tokens, _, _ = padded_tensors(batch)
-    plain_score = plain_forward(plain, plain.embedding(padded_tokens), row_lengths).score
+    plain_score = plain.classify(theirs, tokens, row_lengths).score
     gradients = [
         torch.autograd.grad(nll(score, labels).mean(), list(model.parameters()))
-        for model, score in ((ours, score), (plain, plain_score))
+        for model, score in ((ours, score), (theirs, plain_score))
     ]
     return {
         "score": measure.largest_difference(score.detach(), plain_score.detach()),

@@ -17,17 +17,18 @@ from torch import nn
 
 from attention_dynamics import cli
 from attention_dynamics.copying import batched
-from attention_dynamics.copying.model import Copier, MultiHeadCopier, build_copier, build_multihead
-from attention_dynamics.copying.training import (
-    Settings,
-    Task,
-    Way,
+from attention_dynamics.copying.data import training_batch
+from attention_dynamics.copying.many import Task, train_all
+from attention_dynamics.copying.model import (
+    Copier,
+    MultiHeadCopier,
+    build_copier,
+    build_multihead,
     nll,
-    train,
-    train_all,
-    training_batch,
-    way_of_training,
 )
+from attention_dynamics.copying.settings import Settings
+from attention_dynamics.copying.training import train
+from attention_dynamics.copying.ways import Way, way_of_training
 
 SIZES = {"n_vocab": 40, "hidden_dim": 256}
 LENGTH, BATCH, HEADS, SEEDS = 40, 128, 8, 20
@@ -47,18 +48,15 @@ def training_steps(name: str, ours: nn.Module, repeats: int) -> measure.Result:
     plain.fused = False
     batches = [training_batch(settings(repeats), 0, number) for number in range(repeats + 1)]
     difference = differences(ours, plain, batches[0])
-    adams = {
-        ours: torch.optim.Adam(ours.parameters(), fused=True),
-        plain: torch.optim.Adam(plain.parameters()),
-    }
 
-    def take(model: nn.Module, source: torch.Tensor) -> None:
-        loss = nll(model(source).logits, source)
-        adams[model].zero_grad()
-        loss.backward()
-        adams[model].step()
+    def loss(model: nn.Module, source: torch.Tensor) -> torch.Tensor:
+        return nll(model(source).logits, source)
 
-    ours_times, plain_times = measure.alternate(partial(take, ours), partial(take, plain), batches)
+    ours_times, plain_times = measure.alternate(
+        measure.update(partial(loss, ours), torch.optim.Adam(ours.parameters(), fused=True)),
+        measure.update(partial(loss, plain), torch.optim.Adam(plain.parameters())),
+        batches,
+    )
     seconds = statistics.median(ours_times)
     flop = 3 * BATCH * (LENGTH + 1) * forward_flop(ours)
     share, notes = measure.share_of_gemm_rate(flop / seconds)

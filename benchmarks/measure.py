@@ -60,6 +60,18 @@ def alternate(ours: Callable, plain: Callable, inputs: Iterable) -> tuple[list, 
     return list(ours_times), list(plain_times)
 
 
+def update(loss: Callable[..., torch.Tensor], optimizer: torch.optim.Optimizer) -> Callable:
+    """The function that makes an update on a batch, whose loss is ``loss(batch)``."""
+
+    def make(batch) -> None:
+        value = loss(batch)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+
+    return make
+
+
 def gemm_rate() -> float:
     """The machine's rate of float32 matrix multiplication, in flop/s, with torch's threads.
 

@@ -10,11 +10,18 @@ alone on a GPU where there is one.
 """
 
 import argparse
-import importlib
 import json
 import resource
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import agreement
+import classifier
+import copier
+import measure
+import torch
+import translator
 
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
@@ -23,10 +30,9 @@ from attention_dynamics.kernels.memory import keep_freed_memory
 
 @dataclass(frozen=True)
 class Benchmark:
-    """``function`` of ``module`` measures it; the targets are for two CPU cores."""
+    """``measured(quick)`` measures it; the targets are for two CPU cores."""
 
-    module: str
-    function: str
+    measured: Callable[[bool], measure.Result]
     what: str
     ratio: float
     gemm_share: float | None = None
@@ -36,32 +42,29 @@ class Benchmark:
         return f"ratio >= {self.ratio:g}{share}"
 
 
-# A task's modules are imported for its own benchmarks alone: the other task has modules of the
-# same names.
 BENCHMARKS = {
     "bilstm_long": Benchmark(
-        "classifier", "bilstm_long", "BiLSTM forward and backward, long reviews", 25, 0.40
+        classifier.bilstm_long, "BiLSTM forward and backward, long reviews", 25, 0.40
     ),
-    "classifier_step": Benchmark("classifier", "step", "a training step, IMDB lengths", 4),
-    "classifier_step_short": Benchmark(
-        "classifier", "step_short", "a training step, SNS lengths", 1.3
-    ),
-    "jobs": Benchmark("classifier", "jobs", "two training runs side by side", 1.4),
-    "classifier_dump": Benchmark("classifier", "dump", "alpha, beta, Delta of a checkpoint", 4),
-    "translation_step": Benchmark("translation", "step", "a training step, multi30k lengths", 2),
-    "translation_beta": Benchmark("translation", "beta", "beta of a checkpoint, multi30k", 3),
-    "translation_grad": Benchmark("translation", "grad", "Delta of a checkpoint, multi30k", 4),
-    "beam": Benchmark("translation", "beam", "BLEU of multi30k validation", 3),
+    "classifier_step": Benchmark(classifier.step, "a training step, IMDB lengths", 4),
+    "classifier_step_short": Benchmark(classifier.step_short, "a training step, SNS lengths", 1.3),
+    "jobs": Benchmark(classifier.jobs, "two training runs side by side", 1.4),
+    "classifier_dump": Benchmark(classifier.dump, "alpha, beta, Delta of a checkpoint", 4),
+    "translation_step": Benchmark(translator.step, "a training step, multi30k lengths", 2),
+    "translation_beta": Benchmark(translator.beta, "beta of a checkpoint, multi30k", 3),
+    "translation_grad": Benchmark(translator.grad, "Delta of a checkpoint, multi30k", 4),
+    "beam": Benchmark(translator.beam, "BLEU of multi30k validation", 3),
     "translation_dump_memory": Benchmark(
-        "translation", "dump_memory", "peak memory of a dump, of 8 GiB", 1
+        translator.dump_memory, "peak memory of a dump, of 8 GiB", 1
     ),
-    "copier_step": Benchmark("copying", "step", "a training step of a copier", 1.2, 0.5),
-    "multihead_step": Benchmark("copying", "step_heads", "the same with 8 heads", 1.2, 0.5),
-    "copier_jobs": Benchmark("copying", "jobs", "two seeds side by side", 1.2),
-    "copier_batch": Benchmark("copying", "batch", "20 seeds as one; target for a GPU", 8),
-    "agreement_top5": Benchmark("agreement", "top5", "top-5% match with baseline", 20),
-    "agreement_kendall": Benchmark("agreement", "kendall", "Kendall's tau with baseline", 5),
-    "agreement_spearman": Benchmark("agreement", "spearman", "Spearman's rho with baseline", 10),
+    "copier_step": Benchmark(copier.step, "a training step of a copier", 1.2, 0.5),
+    "multihead_step": Benchmark(copier.step_heads, "the same with 8 heads", 1.2, 0.5),
+    "copier_jobs": Benchmark(copier.jobs, "two seeds side by side", 1.2),
+    "copier_batch": Benchmark(copier.batch, "20 seeds as one; target for a GPU", 8),
+    "agreement_top5": Benchmark(agreement.top5, "top-5% match with baseline", 20),
+    "agreement_kendall": Benchmark(agreement.kendall, "Kendall's tau with baseline", 5),
+    "agreement_spearman": Benchmark(agreement.spearman, "Spearman's rho with baseline", 10),
+    "agreement_pearson": Benchmark(agreement.pearson, "Pearson's r with baseline", 20),
 }
 
 
@@ -72,7 +75,7 @@ def list_benchmarks() -> str:
     )
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = cli.Parser("Measure our way and the plain way of one piece of work.")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = f"benchmarks and their targets on two cores:\n{list_benchmarks()}"
@@ -84,7 +87,7 @@ def parse_args():
     return parser.parse_args()
 
 
-def format_table(benchmark: Benchmark, result) -> str:
+def format_table(benchmark: Benchmark, result: measure.Result) -> str:
     lines = [result.work]
     if result.difference is not None:
         found = ", ".join(f"{name} {value:.1e}" for name, value in result.difference.items())
@@ -108,7 +111,7 @@ def peak_rss_mb(children: bool) -> float:
     return resource.getrusage(who).ru_maxrss * unit / 2**20
 
 
-def main():
+def main() -> None:
     args = parse_args()
     if args.list:
         print(list_benchmarks())
@@ -116,15 +119,11 @@ def main():
     if args.name not in BENCHMARKS:
         wrong = "no benchmark named" if args.name is None else f"no benchmark {args.name!r}"
         raise InputError(f"{wrong}: it is one of {', '.join(BENCHMARKS)}")
-    import measure
-    import torch
-
     torch.set_num_threads(measure.THREADS)
     benchmark = BENCHMARKS[args.name]
-    if benchmark.module != "agreement":
+    if benchmark.measured.__module__ != agreement.__name__:
         keep_freed_memory()  # as the scripts do that train models and evaluate them
-    measured = getattr(importlib.import_module(benchmark.module), benchmark.function)
-    result = measured(args.quick)
+    result = benchmark.measured(args.quick)
     print(format_table(benchmark, result))
     line = {
         "name": args.name,

@@ -1,29 +1,29 @@
 """The translator: sentences end to end and many at once, against packed sequences and loops.
 
-The plain way has the same weights. Tokens are random (frequent ones more often), lengths are those
-of multi30k.
+The plain way, ``translation/plain.py``, has the same weights. Tokens are random (frequent ones
+more often), lengths are those of multi30k.
 """
 
-import copy
 import re
 import resource
 import statistics
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import lengths
 import measure
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+from torch import Tensor
 
+from attention_dynamics.analysis.dump import evaluate_missing, load_dump
 from attention_dynamics.analysis.ragged import Ragged, offsets_of
-from attention_dynamics.files.dump import evaluate_missing, load_dump
-from attention_dynamics.training.checkpoints import Evaluated
+from attention_dynamics.training.checkpoints import CheckpointSpec
+from attention_dynamics.translation import plain
 from attention_dynamics.translation.data import BOS, EOS, UNK, Pairs, to_tensors
-from attention_dynamics.translation.decoding import BEAM, MAX_TOKENS, translate
+from attention_dynamics.translation.decoding import BEAM, translate
 from attention_dynamics.translation.evaluation import evaluate_checkpoint
 from attention_dynamics.translation.influence import gradient_influence
 from attention_dynamics.translation.model import Translator, build, load_config
@@ -45,34 +45,23 @@ def step(quick: bool) -> measure.Result:
     batches = [random_pairs(CONFIG["b_size"], rng) for _ in range(11 if quick else 51)]
     torch.manual_seed(0)
     ours = build(CONFIG, VOCAB_SIZE, uniform=False)
-    plain = Plain(copy.deepcopy(ours))
-    ours_adam = torch.optim.Adam(ours.parameters(), fused=True)
-    plain_adam = torch.optim.Adam(plain.parameters())
+    theirs = plain_model(ours)
     batch = to_tensors(batches[0])
     with torch.no_grad():
-        log_probs = plain.eval()(batches[0])[0][plain.target_mask(batches[0])]
-        predicted = torch.cat([torch.from_numpy(row[1:]) for row in batches[0].target])
         difference = measure.largest_difference(
-            ours.eval().losses(*batch), -log_probs.gather(1, predicted[:, None])[:, 0]
+            ours.eval().losses(*batch), theirs.eval().losses(*batch)
         )
-    ours.train()
-    plain.train()
 
-    def ours_step(pairs: Pairs) -> None:
-        loss = ours.losses(*to_tensors(pairs)).mean()
-        ours_adam.zero_grad()
-        loss.backward()
-        ours_adam.step()
+    def loss(model: Translator, pairs: Pairs) -> Tensor:
+        return model.losses(*to_tensors(pairs)).mean()
 
-    def plain_step(pairs: Pairs) -> None:
-        log_probs, _ = plain(pairs)
-        predicted = pad_sequence([torch.from_numpy(row[1:]) for row in pairs.target], True)
-        loss = nn.functional.nll_loss(log_probs.flatten(0, 1), predicted.flatten(), ignore_index=0)
-        plain_adam.zero_grad()
-        loss.backward()
-        plain_adam.step()
-
-    ours_times, plain_times = measure.alternate(ours_step, plain_step, batches)
+    ours_times, plain_times = measure.alternate(
+        measure.update(
+            partial(loss, ours.train()), torch.optim.Adam(ours.parameters(), fused=True)
+        ),
+        measure.update(partial(loss, theirs.train()), torch.optim.Adam(theirs.parameters())),
+        batches,
+    )
     flop = [3 * forward_flop(pairs) for pairs in batches[1:]]
     share, notes = measure.share_of_gemm_rate(measure.flop_rate(flop, ours_times))
     return measure.Result(
@@ -93,29 +82,20 @@ def beta(quick: bool) -> measure.Result:
     source and target token.
     """
     pairs, model = random_pairs(100 if quick else N_VALIDATION, np.random.default_rng(0)), fitted()
-    reference = Plain(model).eval()
+    theirs = plain_model(model).eval()
     found = {}
 
     def ours(pairs: Pairs) -> None:
-        found["ours"] = evaluate_checkpoint(model, pairs, {}, CPU)["beta"]
+        found["ours"] = evaluate_checkpoint(model, pairs, {}, False, CPU)["beta"]
 
-    @torch.no_grad()
-    def plain(pairs: Pairs) -> None:
-        found["plain"] = np.concatenate([plain_beta(row) for row in rows_of(pairs)])
-
-    def plain_beta(pair: Pairs) -> np.ndarray:
-        _, (decoded, hidden) = reference(pair)
-        contexts = model.context(hidden[0])  # (source, hidden)
-        n_target, n_source = decoded.shape[1], len(contexts)
-        log_probs = reference.log_probs(
-            decoded[0][:, None].expand(-1, n_source, -1), contexts.expand(n_target, -1, -1)
-        )
-        predicted = torch.from_numpy(pair.target.values[1:])[:, None, None]
-        return log_probs.gather(2, predicted.expand(-1, n_source, 1)).flatten().numpy()
+    def plain_way(pairs: Pairs) -> None:
+        sentences = (to_tensors(pairs.take(np.array([row]))) for row in range(len(pairs)))
+        evidence = [plain.token_evidence(theirs, *sentence)[1] for sentence in sentences]
+        found["plain"] = torch.cat(evidence).numpy()
 
     few = pairs.take(np.arange(20))
     inputs = [few, *[pairs] * (1 if quick else 2)]
-    ours_times, plain_times = measure.alternate(ours, plain, inputs)
+    ours_times, plain_times = measure.alternate(ours, plain_way, inputs)
     n_pairs = int((pairs.source.lengths * (pairs.target.lengths - 1)).sum())
     flop = forward_flop(pairs) + n_pairs * measure.linear_flop(CONFIG["h_dim"], VOCAB_SIZE)
     share, notes = measure.share_of_gemm_rate(flop / statistics.median(ours_times))
@@ -138,27 +118,18 @@ def grad(quick: bool) -> measure.Result:
     and states in the encoder for each target token.
     """
     pairs, model = random_pairs(100 if quick else N_VALIDATION, np.random.default_rng(0)), fitted()
-    reference = Plain(model).eval().requires_grad_(False)
+    theirs = plain_model(model).eval().requires_grad_(False)
     few = pairs.take(np.arange(15 if quick else 100))
     found = {}
 
     def ours(pairs: Pairs) -> None:
         found["ours"] = gradient_influence(model, pairs, CPU, 32)
 
-    def plain(pairs: Pairs) -> None:
-        rows = []
-        for pair in rows_of(pairs):
-            embedded = model.embedding(torch.from_numpy(pair.source.values)).requires_grad_()
-            log_probs, _ = reference(pair, embedded[None])
-            for t, token in enumerate(pair.target.values[1:]):
-                (gradient,) = torch.autograd.grad(
-                    log_probs[0, t, token], embedded, retain_graph=True
-                )
-                rows.append((gradient * embedded.detach()).sum(dim=1))
-        found["plain"] = torch.cat(rows).numpy()
+    def plain_way(pairs: Pairs) -> None:
+        found["plain"] = plain.gradient_influence(theirs, pairs, CPU)
 
     ours(few)
-    plain_time = measure.seconds(plain, few) / len(few)
+    plain_time = measure.seconds(plain_way, few) / len(few)
     difference = measure.largest_difference(found["ours"], found["plain"])
     # many for us, as in a validation file, to batch; the plain way takes one at a time anyway
     ours_time = measure.seconds(ours, pairs) / len(pairs)
@@ -188,12 +159,11 @@ def beam(quick: bool) -> measure.Result:
     def ours(pairs: Pairs) -> None:
         found["ours"] = translate(model, pairs, CPU)
 
-    @torch.no_grad()
-    def plain(pairs: Pairs) -> None:
-        found["plain"] = [plain_beam_search(model, row) for row in pairs.source]
+    def plain_way(pairs: Pairs) -> None:
+        found["plain"], _ = plain.beam_search(model, *to_tensors(pairs)[:2])
 
     few = pairs.take(np.arange(5))
-    ours_times, plain_times = measure.alternate(ours, plain, [few, pairs])
+    ours_times, plain_times = measure.alternate(ours, plain_way, [few, pairs])
     same = np.mean([a == b for a, b in zip(found["ours"], found["plain"])])
     n_tokens = sum(map(len, found["ours"]))
     return measure.Result(
@@ -214,18 +184,20 @@ def dump_memory(quick: bool) -> measure.Result:
     """
     n_sentences = N_VALIDATION // 4 if quick else N_VALIDATION
     n_entries = 2 * n_sentences * 300
-    entries = [Evaluated("Normal_A", step, 20, False, True) for step in range(20)]
+    entries = [CheckpointSpec("Normal_A", step, 20, False, True) for step in range(20)]
+    versions = {"alpha": 1, "beta": 1, "grad": 1}
     rng = np.random.default_rng(0)
 
-    def columns(entry: Evaluated, _) -> dict:
+    def columns(entry: CheckpointSpec, _) -> dict:
         values = rng.random((3, n_entries), dtype=np.float32)
-        return dict(zip(("alpha", "beta", "grad"), values)) | {"metas": {"val_acc": 1.0}}
+        return dict(zip(versions, values)) | {"metas": {"val_acc": 1.0}}
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "toy_logs.pkl"
         files = [Path(folder) / entry.name for entry in entries]
         files[0].write_bytes(b"")
-        header = {"dataset": "toy", "vocab": [], "sentences": {"source": np.zeros(n_entries)}}
+        header = {"dataset": "toy", "settings": {"columns": versions}, "vocab": []}
+        header["sentences"] = {"source": np.zeros(n_entries)}
         before = peak_rss()
         seconds = measure.seconds(evaluate_missing, path, header, entries, files, columns)
         reading = measure.seconds(load_dump, Path(folder), "toy")
@@ -258,8 +230,12 @@ def random_pairs(count: int, rng: np.random.Generator) -> Pairs:
     return Pairs(*sides, [""] * count)
 
 
-def rows_of(pairs: Pairs):
-    return (pairs.take(np.array([row])) for row in range(len(pairs)))
+def plain_model(model: Translator) -> plain.PlainTranslator:
+    """A plain model with weights like those of ``model``."""
+    sizes = (CONFIG[name] for name in ("h_dim", "n_layers", "dropout"))
+    theirs = plain.PlainTranslator(VOCAB_SIZE, *sizes, uniform=False)
+    theirs.load_state_dict(model.state_dict())
+    return theirs
 
 
 def fitted() -> Translator:
@@ -298,83 +274,3 @@ def peak_rss() -> int:
             return 1024 * int(peak[1])
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-# The plain way.
-
-
-class Plain(nn.Module):
-    """The same model with ``nn.LSTM`` over packed sequences."""
-
-    def __init__(self, model: Translator):
-        super().__init__()
-        self.model = model
-        n_layers, h_dim = len(model.encoder), CONFIG["h_dim"]
-        self.encoder = nn.LSTM(
-            h_dim, h_dim, n_layers, dropout=CONFIG["dropout"], bidirectional=True, batch_first=True
-        )
-        for layer, lstm in enumerate(model.encoder):
-            for name, weight in lstm.named_parameters():
-                getattr(self.encoder, name.replace("l0", f"l{layer}")).data = weight.data.clone()
-
-    def target_mask(self, pairs: Pairs) -> Tensor:
-        n_target = torch.from_numpy(pairs.target.lengths - 1)
-        return torch.arange(int(n_target.max())) < n_target[:, None]
-
-    def forward(
-        self, pairs: Pairs, embedded: Tensor | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """log p (batch, target length, vocabulary); decoder states, encoder states, padded."""
-        model = self.model
-        source_lengths = torch.from_numpy(pairs.source.lengths)
-        target_lengths = torch.from_numpy(pairs.target.lengths) - 1
-        if embedded is None:
-            source = pad_sequence([torch.from_numpy(row) for row in pairs.source], True)
-            embedded = model.embedding(source)
-        packed = pack_padded_sequence(embedded, source_lengths, True, enforce_sorted=False)
-        packed, finals = self.encoder(packed)
-        hidden, _ = pad_packed_sequence(packed, batch_first=True)
-        state = tuple(
-            final.unflatten(0, (-1, 2)).mean(dim=1) for final in finals
-        )  # over the directions
-        inputs = pad_sequence([torch.from_numpy(row[:-1]) for row in pairs.target], True)
-        packed = pack_padded_sequence(
-            model.embedding(inputs), target_lengths, True, enforce_sorted=False
-        )
-        packed, _ = model.decoder(packed, state)
-        decoded, _ = pad_packed_sequence(packed, batch_first=True)
-        mask = torch.arange(hidden.shape[1]) < source_lengths[:, None]
-        logits = model.query(decoded) @ hidden.transpose(1, 2)
-        alpha = logits.masked_fill(~mask[:, None], float("-inf")).softmax(dim=2)
-        context = model.context(alpha @ hidden)
-        return self.log_probs(decoded, context), (decoded, hidden)
-
-    def log_probs(self, decoded: Tensor, context: Tensor) -> Tensor:
-        """log p (..., vocabulary) of decoder states and contexts, by ``nn.Linear``."""
-        combined = self.model.combine(torch.cat([decoded, context], dim=-1)).relu()
-        return self.model.output(combined).log_softmax(dim=-1)
-
-
-def plain_beam_search(model: Translator, source: np.ndarray) -> list[int]:
-    """One sentence: a step extends its hypotheses, until all have ended."""
-    lengths_ = torch.tensor([len(source)])
-    encoded = model.encode(model.embedding(torch.from_numpy(source)), lengths_)
-    live, ended = [([BOS], 0.0, encoded.state)], []
-    for _ in range(MAX_TOKENS):
-        candidates = [(score, tokens, None) for tokens, score, _ in ended]
-        for tokens, score, state in live:
-            decoded, state = model.decode(torch.tensor([tokens[-1:]]), state)
-            context = model.attend(decoded, encoded) @ encoded.values
-            log_probs = model.predict(decoded, context)[0, 0].log_softmax(dim=0)
-            values, choices = log_probs.topk(BEAM)
-            candidates += [
-                (score + value, [*tokens, choice], state)
-                for value, choice in zip(values.tolist(), choices.tolist())
-            ]
-        kept = sorted(candidates, key=lambda candidate: -candidate[0])[:BEAM]
-        ended = [(tokens, score, None) for score, tokens, _ in kept if tokens[-1] == EOS]
-        live = [(tokens, score, state) for score, tokens, state in kept if tokens[-1] != EOS]
-        if not live:
-            break
-    tokens, _, _ = max(live + ended, key=lambda hypothesis: hypothesis[1])
-    return [token for token in tokens[1:] if token != EOS]

@@ -1,7 +1,7 @@
 """Collect the figures of the paper's tables: agreement over training, and the accuracy by then.
 
-reads:   outputs/<dataset>_logs.pkl, from eval_dump.py; outputs/<dataset>embedding<embed_dim>beta.pkl,
-         from embedding_beta.py; outputs/<dataset>_logistic_beta.pkl, from logistic_beta.py, if there
+reads:   in outputs/: <dataset>_logs.pkl, from eval_dump.py; <dataset>embedding<embed_dim>beta.pkl,
+         from embedding_beta.py; <dataset>_logistic_beta.pkl, from logistic_beta.py, if it is there
 writes:  a table to the terminal, and --out_file: a pickle of {(dataset, metric, "val" | "train",
          "test_acc" | "train_acc"): {"agr_unif": ..., "xi_unif": ..., ...}}; the README has all keys
 next:    plot_dynamics.py and explore.py; report.py in the root

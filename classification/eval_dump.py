@@ -15,13 +15,13 @@ example:
 import numpy as np
 
 from attention_dynamics import cli
+from attention_dynamics.analysis.dump import dump_path, evaluate_missing
 from attention_dynamics.classification.columns import COLUMNS
 from attention_dynamics.classification.data import evaluated_sentences, load_dataset
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import evaluate_checkpoint
 from attention_dynamics.classification.model import VERSION, build, load_config
 from attention_dynamics.corpus import find
-from attention_dynamics.files.dump import dump_path, evaluate_missing
 from attention_dynamics.training import checkpoints
 
 
@@ -66,7 +66,7 @@ def main():
         },
     }
 
-    def evaluate(entry: checkpoints.Evaluated, checkpoint):
+    def evaluate(entry: checkpoints.CheckpointSpec, checkpoint):
         model = build(config, len(dataset.vocab), entry.uniform).to(device).requires_grad_(False)
         checkpoints.load_weights(model, checkpoint, train)
         columns = evaluate_checkpoint(model, sentences, splits, entry.calculate_grad, device)

@@ -424,7 +424,7 @@ class TestMultihead:
 
     def test_heads_are_what_they_are_called(self, whole_multihead):
         """Every head that was tried, judged again from its kept curves."""
-        fates = {"good": [], "bad": []}
+        outcomes = {"good": [], "bad": []}
         parts = whole_multihead / "logs" / "curves" / "heads-base0"
         for head in range(64):
             if not (parts / f"head{head}-data1.pkl").exists():
@@ -434,12 +434,12 @@ class TestMultihead:
                 for seed in range(2)
             ]
             if all(max(curve) > LEVEL for curve in curves):
-                fates["good"].append(head)
+                outcomes["good"].append(head)
             elif all(max(curve) <= LEVEL and curve[-1] < LEVEL for curve in curves):
-                fates["bad"].append(head)
+                outcomes["bad"].append(head)
         output = (whole_multihead / "output.txt").read_text()
-        for fate, wanted in (("good", 2), ("bad", 3)):
-            assert f"{fate} heads: {' '.join(map(str, fates[fate][:wanted]))}\n" in output
+        for outcome, wanted in (("good", 2), ("bad", 3)):
+            assert f"{outcome} heads: {' '.join(map(str, outcomes[outcome][:wanted]))}\n" in output
 
     def test_a_trial_stops_when_it_is_settled(self, whole_multihead):
         parts = whole_multihead / "logs" / "curves" / "heads-base0"
@@ -466,8 +466,8 @@ class TestMultihead:
         """It tells heads that copy by attention from those that copy without it."""
         lines = (whole_multihead / "output.txt").read_text().splitlines()
         parts = whole_multihead / "logs" / "curves" / "heads-base0"
-        for fate in ("good", "bad"):
-            (at,) = (i for i, line in enumerate(lines) if line.startswith(f"{fate} heads: "))
+        for outcome in ("good", "bad"):
+            (at,) = (i for i, line in enumerate(lines) if line.startswith(f"{outcome} heads: "))
             at_end = [
                 load(parts / f"head{head}-data{seed}.pkl")["history"]["attention_accuracy"][-1]
                 for head in lines[at].split()[2:]
@@ -583,9 +583,9 @@ class TestMultihead:
         counts = {base: dict.fromkeys(("good", "bad", "neither"), 0) for base in "03"}
         for (base, _), trials in curves.items():
             learned = [max(curve) > LEVEL for curve in trials.values()]
-            fate = "neither" if len(set(learned)) > 1 else "good" if learned[0] else "bad"
-            assert fate == "neither" or len(trials) == 2
-            counts[base][fate] += 1
+            outcome = "neither" if len(set(learned)) > 1 else "good" if learned[0] else "bad"
+            assert outcome == "neither" or len(trials) == 2
+            counts[base][outcome] += 1
         rows_of_text = [line.split() for line in out.splitlines()]
         for base, by_fate in counts.items():
             assert [base, "4", *map(str, by_fate.values())] in rows_of_text

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attention_dynamics.analysis.dump import dump_id, dump_path, evaluate_missing, load_dump
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
-from attention_dynamics.files.dump import dump_id, dump_path, evaluate_missing, load_dump
-from attention_dynamics.training.checkpoints import Evaluated
+from attention_dynamics.training.checkpoints import CheckpointSpec
 
 SETTINGS = {"h_dim": 4, "version": 1, "columns": {"alpha": 1, "grad": 2}, "val": 2, "data": "abc"}
 
@@ -29,16 +29,16 @@ class Evaluator:
     def __init__(self):
         self.calls: list[tuple[str, int]] = []
 
-    def __call__(self, entry: Evaluated, path: Path) -> dict:
+    def __call__(self, entry: CheckpointSpec, path: Path) -> dict:
         self.calls.append((entry.name, entry.iteration))
         alpha = np.full(3, float(path.read_text()), dtype=np.float32)
         metas = {"acc": entry.iteration / 100}
         return {"alpha": alpha, "grad": alpha if entry.calculate_grad else None, "metas": metas}
 
 
-def listed(*iterations: int) -> list[Evaluated]:
+def listed(*iterations: int) -> list[CheckpointSpec]:
     return [
-        Evaluated(name, iteration, 20, False, name == "A")
+        CheckpointSpec(name, iteration, 20, False, name == "A")
         for name in ("A", "B")
         for iteration in iterations
     ]
@@ -48,7 +48,7 @@ def listed(*iterations: int) -> list[Evaluated]:
 def evaluate(tmp_path):
     """Evaluates a list into a dump; gives the keys of what was evaluated."""
 
-    def run(entries: list[Evaluated], needed=(), **settings) -> list[tuple[str, int]]:
+    def run(entries: list[CheckpointSpec], needed=(), **settings) -> list[tuple[str, int]]:
         paths = [tmp_path / f"{entry.name}{entry.iteration}" for entry in entries]
         for path, entry in zip(paths, entries):
             if not path.exists():

@@ -106,7 +106,7 @@ def test_the_published_list(task, name, tmp_path):
         runs += [(f"Normal_{letter}", seed, False, False) for letter, seed in others]
     runs.append(("uniform", 12, True, False))
     assert entries == [
-        checkpoints.Evaluated(run, iteration, seed, uniform, grad)
+        checkpoints.CheckpointSpec(run, iteration, seed, uniform, grad)
         for run, seed, uniform, grad in runs
         for iteration in corpus.iterations
     ]

@@ -35,7 +35,7 @@ def test_take_gives_rows_in_the_given_order_and_more_than_once(seed):
     chosen = rng.integers(0, 20, size=35)
     taken = ragged.take(chosen)
     assert as_lists(taken) == as_lists(rows[i] for i in chosen)
-    assert ragged.values[ragged.places(chosen)].tolist() == taken.values.tolist()
+    assert ragged.values[ragged.indices(chosen)].tolist() == taken.values.tolist()
     nothing = ragged.take(np.array([], dtype=int))
     assert len(nothing) == 0 and len(nothing.values) == 0
 

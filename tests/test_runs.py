@@ -14,7 +14,7 @@ from attention_dynamics.corpus import find
 from attention_dynamics.files import storage
 from attention_dynamics.training import checkpoints
 from attention_dynamics.training.checkpoints import (
-    Evaluated,
+    CheckpointSpec,
     load_evaluated,
     load_weights,
     require_checkpoints,
@@ -155,9 +155,9 @@ def test_evaluated_checkpoints(tmp_path):
     ]
     path = write_json(tmp_path / "IMDB.json", entries)
     assert load_evaluated(path, grad_by_default=True) == [
-        Evaluated("Normal_A", 250, 20, False, True),
-        Evaluated("Normal_A", 0, 20, False, False),
-        Evaluated("uniform", 250, 20, True, True),
+        CheckpointSpec("Normal_A", 250, 20, False, True),
+        CheckpointSpec("Normal_A", 0, 20, False, False),
+        CheckpointSpec("uniform", 250, 20, True, True),
     ]
     with pytest.raises(InputError, match='entry 1: "calculate_grad" is missing'):
         load_evaluated(path, grad_by_default=False)
@@ -373,7 +373,7 @@ TRAINED_WITH = {"h_dim": 4, "data": "abc", "version": 1}
 
 
 def listed(*iterations, seed=20):
-    return [Evaluated("Normal_A", iteration, seed, False, True) for iteration in iterations]
+    return [CheckpointSpec("Normal_A", iteration, seed, False, True) for iteration in iterations]
 
 
 def evaluated_of(folder, entries, **options):
@@ -456,7 +456,7 @@ def test_runs_that_end_at_different_steps(tmp_path, capsys):
 
     def entries(*iterations):
         return [
-            Evaluated(name, iteration, seed, False, False)
+            CheckpointSpec(name, iteration, seed, False, False)
             for name, seed in (("Normal_A", 20), ("Normal_B", 13))
             for iteration in iterations
         ]

@@ -16,8 +16,8 @@ example:
 import numpy as np
 
 from attention_dynamics import cli
+from attention_dynamics.analysis.dump import dump_path, evaluate_missing
 from attention_dynamics.corpus import find
-from attention_dynamics.files.dump import dump_path, evaluate_missing
 from attention_dynamics.training import checkpoints
 from attention_dynamics.translation.columns import COLUMNS
 from attention_dynamics.translation.data import add_vocab_size, evaluated_pairs, load_dataset
@@ -76,7 +76,7 @@ def main():
         },
     }
 
-    def evaluate(entry: checkpoints.Evaluated, checkpoint):
+    def evaluate(entry: checkpoints.CheckpointSpec, checkpoint):
         model = build(config, len(dataset.vocab), entry.uniform).to(device)
         model.eval().requires_grad_(False)
         checkpoints.load_weights(model, checkpoint, train)

@@ -9,11 +9,11 @@ import numpy as np
 
 from attention_dynamics import cli
 from attention_dynamics.analysis import dynamics, tables
+from attention_dynamics.analysis.dump import dump_path, load_dump
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.files import storage
-from attention_dynamics.files.dump import dump_path, load_dump
 from attention_dynamics.training import word_baseline
 
 

@@ -41,7 +41,7 @@ class Ragged:
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[row] for row in range(len(self)))
 
-    def places(self, rows: np.ndarray) -> np.ndarray:
+    def indices(self, rows: np.ndarray) -> np.ndarray:
         """Where the entries of the given rows (int array) stand in ``values``, end to end."""
         lengths = self.lengths[rows]
         offsets = offsets_of(lengths)
@@ -49,7 +49,7 @@ class Ragged:
 
     def take(self, rows: np.ndarray) -> "Ragged":
         """The given rows (int array), in the given order."""
-        return Ragged(self.values[self.places(rows)], offsets_of(self.lengths[rows]))
+        return Ragged(self.values[self.indices(rows)], offsets_of(self.lengths[rows]))
 
     def concatenate(self, other: "Ragged") -> "Ragged":
         return Ragged(

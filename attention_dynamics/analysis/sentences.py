@@ -9,7 +9,7 @@ from attention_dynamics.analysis.ragged import Ragged, offsets_of
 
 @dataclass(frozen=True)
 class Sentences:
-    """Evaluated sentences. Each has one distribution or several over its source tokens.
+    """CheckpointSpec sentences. Each has one distribution or several over its source tokens.
 
     Attributes
     ----------

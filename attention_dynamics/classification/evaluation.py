@@ -44,7 +44,7 @@ class Evaluation:
         self.correct = np.empty(len(sentences), dtype=bool)
         for rows, batch in batches_of_like_length(sentences, EVAL_TOKENS):
             tokens, lengths, labels = to_tensors(batch, device)
-            places = sentences.tokens.places(rows)
+            places = sentences.tokens.indices(rows)
             if self.delta is not None:
                 gold = torch.from_numpy(batch.gold).to(device)
                 output, delta = gradient_influence(model, tokens, lengths, gold)
@@ -66,7 +66,7 @@ def evaluate_checkpoint(
     grad: bool,
     device: torch.device,
 ) -> dict[str, Any]:
-    """The columns and metas of one checkpoint: see ``files/dump.py``.
+    """The columns and metas of one checkpoint: see ``analysis/dump.py``.
 
     Parameters
     ----------

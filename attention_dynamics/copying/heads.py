@@ -17,7 +17,7 @@ from attention_dynamics.copying.settings import Settings
 from attention_dynamics.copying.ways import Way
 
 AT_ONCE = 8  # heads tried together, at least; progress is printed after each group
-FATES = ("good", "bad", "neither", "not tried further")
+OUTCOMES = ("good", "bad", "neither", "not tried further")
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,21 @@ def find(
     Fewer if ``max_heads`` ends the search.
     """
     wanted = {"good": good, "bad": bad}
-    found: dict[str, list[int]] = {fate: [] for fate in FATES}
+    found: dict[str, list[int]] = {outcome: [] for outcome in OUTCOMES}
     attention = {}  # at the position that is copied, at the end of a head's trials
     at_once = max(AT_ONCE, way.at_once)  # does not change which heads are found
     limit = max_heads or math.inf
     seconds, timed = 0.0, 0  # the time that new trials took, and the number of their heads
     tried = 0
     while (
-        lacking := [fate for fate in wanted if len(found[fate]) < wanted[fate]]
+        lacking := [outcome for outcome in wanted if len(found[outcome]) < wanted[outcome]]
     ) and tried < limit:
         heads = range(tried, int(min(tried + at_once, limit)))
         trained: list[str] = []
         start = time.monotonic()
         trials = try_alone(experiment, way, experiment.seed, heads, lacking, trained)
         for head, histories in trials.items():
-            found[fate_of_head(experiment, histories)].append(head)
+            found[outcome_of_head(experiment, histories)].append(head)
             attention[head] = [history["attention_accuracy"][-1] for history in histories]
         tried = heads.stop
         if trained:  # otherwise all trials had been kept: nothing new to report
@@ -76,33 +76,31 @@ def find(
             rest = time_left(found, wanted, tried, seconds / timed)
             cli.say(f"{tried} heads tried: {counts_of(found)}{rest}")
     print(f"of {tried} heads: {counts_of(found)}")
-    for fate in wanted:
-        found[fate] = found[fate][: wanted[fate]]
-        print(f"{fate} heads: {' '.join(map(str, found[fate])) or 'none'}")
-        at_end = [value for head in found[fate] for value in attention[head]]
+    for outcome in wanted:
+        found[outcome] = found[outcome][: wanted[outcome]]
+        print(f"{outcome} heads: {' '.join(map(str, found[outcome])) or 'none'}")
+        at_end = [value for head in found[outcome] for value in attention[head]]
         if at_end:  # near 0 for a good head: it copies without attention at the position
             print(
                 f"  attention at the position after their trials: {np.mean(at_end):.4f} on "
                 f"average, {min(at_end):.4f} to {max(at_end):.4f}"
             )
-        if len(found[fate]) < wanted[fate]:
-            print(
-                f"  fewer than the {wanted[fate]} wanted: a larger --max_heads continues the search"
-            )
+        if len(found[outcome]) < (count := wanted[outcome]):
+            print(f"  fewer than the {count} wanted: a larger --max_heads continues the search")
     return found["good"], found["bad"]
 
 
 def counts_of(found: dict[str, list[int]]) -> str:
-    return ", ".join(f"{len(heads)} {fate}" for fate, heads in found.items())
+    return ", ".join(f"{len(heads)} {outcome}" for outcome, heads in found.items())
 
 
 def time_left(
     found: dict[str, list[int]], wanted: dict[str, int], tried: int, seconds: float
 ) -> str:
     """How long the search will take if it continues as so far, at ``seconds`` for each head."""
-    lacking = {fate: count - len(found[fate]) for fate, count in wanted.items()}
-    lacking = {fate: count for fate, count in lacking.items() if count > 0}
-    none_yet = [fate for fate in lacking if not found[fate]]
+    lacking = {outcome: count - len(found[outcome]) for outcome, count in wanted.items()}
+    lacking = {outcome: count for outcome, count in lacking.items() if count > 0}
+    none_yet = [outcome for outcome in lacking if not found[outcome]]
     if not lacking:
         return ""
     if none_yet:
@@ -110,7 +108,7 @@ def time_left(
             f"; no {' and no '.join(none_yet)} head yet, so the time left is unknown "
             f"(--max_heads {tried} stops here and combines what was found)"
         )
-    heads = max(count * tried / len(found[fate]) for fate, count in lacking.items())
+    heads = max(count * tried / len(found[outcome]) for outcome, count in lacking.items())
     minutes = max(1, round(heads * seconds / 60))
     hours = f"{minutes // 60} h " if minutes >= 60 else ""
     return f"; at this rate about {hours}{minutes % 60} min for the rest"
@@ -144,7 +142,8 @@ def try_alone(
         names = {
             f"head{head}-data{data_seed}": head
             for head, histories in trials.items()
-            if data_seed == 0 or fates_of(experiment, histories) in ({fate} for fate in lacking)
+            if data_seed == 0
+            or outcomes_of(experiment, histories) in ({outcome} for outcome in lacking)
         }
         tasks = {
             name: Task(experiment.builder(base, (head,)), data_seed) for name, head in names.items()
@@ -163,8 +162,8 @@ def try_alone(
     return trials
 
 
-def fates_of(experiment: Experiment, histories: list[History]) -> set[str]:
-    """The fates of a head's trials: good, bad, neither."""
+def outcomes_of(experiment: Experiment, histories: list[History]) -> set[str]:
+    """The outcomes of a head's trials: good, bad, neither."""
     return {
         "good"
         if has_learned(history, experiment.learned)
@@ -175,15 +174,15 @@ def fates_of(experiment: Experiment, histories: list[History]) -> set[str]:
     }
 
 
-def fate_of_head(experiment: Experiment, histories: list[History]) -> str:
-    """One of ``FATES``.
+def outcome_of_head(experiment: Experiment, histories: list[History]) -> str:
+    """One of ``OUTCOMES``.
 
     "not tried further": its trials agree, but enough heads of that kind had been found.
     """
-    fates = fates_of(experiment, histories)
-    if len(fates) > 1 or fates == {"neither"}:
+    outcomes = outcomes_of(experiment, histories)
+    if len(outcomes) > 1 or outcomes == {"neither"}:
         return "neither"
-    return fates.pop() if len(histories) == experiment.data_seeds else FATES[-1]
+    return outcomes.pop() if len(histories) == experiment.data_seeds else OUTCOMES[-1]
 
 
 def survey(
@@ -193,7 +192,7 @@ def survey(
     trials = {}
     for base in bases:
         trials[base] = try_alone(experiment, way, base, range(heads), ("good", "bad"), [])
-        fates = [fate_of_head(experiment, histories) for histories in trials[base].values()]
-        counts = ", ".join(f"{fates.count(fate)} {fate}" for fate in FATES[:3])
+        outcomes = [outcome_of_head(experiment, histories) for histories in trials[base].values()]
+        counts = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in OUTCOMES[:3])
         cli.say(f"base {base}: {heads} heads tried: {counts}")
     return trials

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attention_dynamics.copying.heads import FATES, Experiment, fate_of_head
+from attention_dynamics.copying.heads import OUTCOMES, Experiment, outcome_of_head
 from attention_dynamics.copying.histories import (
     LEARNED,
     Combinations,
@@ -75,9 +75,9 @@ def print_survey(experiment: Experiment, trials: dict[int, dict[int, list[Histor
     """How many heads are good and bad on each base, and how trials fail."""
     counts = []
     for base, heads in trials.items():
-        fates = [fate_of_head(experiment, histories) for histories in heads.values()]
-        counts.append([base, len(fates), *map(fates.count, FATES[:3])])
-    print(f"\n{'base':>6}{'heads':>7}" + "".join(f"{fate:>9}" for fate in FATES[:3]))
+        outcomes = [outcome_of_head(experiment, histories) for histories in heads.values()]
+        counts.append([base, len(outcomes), *map(outcomes.count, OUTCOMES[:3])])
+    print(f"\n{'base':>6}{'heads':>7}" + "".join(f"{outcome:>9}" for outcome in OUTCOMES[:3]))
     totals = ["all", *np.sum([row[1:] for row in counts], axis=0)]
     for base, tried, *by_fate in [*counts, totals]:
         print(f"{base:>6}{tried:>7}" + "".join(f"{count:>9}" for count in by_fate))

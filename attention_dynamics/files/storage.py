@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and read without running code that lies in them."""
+"""Atomic writes, and reading files without running any code that they contain."""
 
 import contextlib
 import fcntl
@@ -20,23 +20,23 @@ from attention_dynamics.cli import InputError
 
 
 @contextlib.contextmanager
-def write_whole(path: Path) -> Iterator[BinaryIO]:
-    """Open ``path`` for writing; it appears under its name only when it is complete.
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open ``path`` for an atomic write: the file appears only when it is complete.
 
-    The bytes go to a temporary name in the same folder and are renamed at the end, so that a
-    reader, or a run that is killed, meets the old file or the new one and nothing between.
+    The bytes go to a temporary file in the same folder, which is renamed at the end. A reader, and
+    a run that is killed, see the old file or the new one, and nothing in between.
 
     Raises
     ------
     InputError
-        where the disk is full, the folder cannot be written, or another process is writing the
-        same file. The old file is then untouched.
+        if the disk is full, the folder is not writable, or another process is writing the same
+        file. The old file is then unchanged.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _open_alone(temporary, path) as file:
-            file.truncate(0)  # what a killed process may have left
+        with _open_locked(temporary, path) as file:
+            file.truncate(0)  # a killed process may have left bytes
             try:
                 yield file
                 file.flush()
@@ -49,13 +49,13 @@ def write_whole(path: Path) -> Iterator[BinaryIO]:
         raise InputError(f"{path} could not be written: {error.strerror or error}") from error
 
 
-def _open_alone(temporary: Path, path: Path) -> BinaryIO:
+def _open_locked(temporary: Path, path: Path) -> BinaryIO:
     """Open ``temporary`` for appending, and lock it against other processes."""
     while True:
         file = open(temporary, "ab")  # noqa: SIM115  (the caller closes it)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # between the two, another process may have finished and renamed this very file
+            # Since the open, another process may have finished and renamed this very file.
             if os.path.samestat(os.fstat(file.fileno()), os.stat(temporary)):
                 return file
         except FileNotFoundError:
@@ -67,52 +67,56 @@ def _open_alone(temporary: Path, path: Path) -> BinaryIO:
 
 
 def make_folder(path: Path) -> None:
-    """Make ``path`` where it is not there: before long work, so that its end finds its place.
+    """Create ``path`` if it is missing. Call it before long work, which then cannot fail to save.
 
     Raises
     ------
     InputError
-        where it cannot be made.
+        if it cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path} cannot be made: {error.strerror}") from None
+        raise InputError(f"{path} cannot be created: {error.strerror}") from None
 
 
 def save_json(value: Any, path: Path) -> None:
-    with write_whole(path) as file:
+    """Write JSON in UTF-8, atomically; ``value`` is of plain containers, strings and numbers."""
+    with atomic_write(path) as file:
         file.write(json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass"))
 
 
 def save_pickle(value: Any, path: Path) -> None:
-    with write_whole(path) as file:
+    """Write a pickle atomically; :func:`load_pickle` reads plain containers and numpy arrays."""
+    with atomic_write(path) as file:
         pickle.dump(value, file, protocol=5)
 
 
 def save_torch(value: Any, path: Path) -> None:
-    """``torch.save``; the same value gives the same bytes, whatever the file is called."""
+    """``torch.save``, atomically. The same value gives the same bytes, whatever the file name."""
     import torch
 
-    # A full disk shows as an OSError only where plain bytes are written.
+    # torch.save itself turns the OSError of a full disk into another error.
     buffer = io.BytesIO()
     torch.save(value, buffer)
-    with write_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(buffer.getbuffer())
 
 
 def save_text(text: str, path: Path) -> None:
+    """Write ``text`` in UTF-8, atomically."""
     save_bytes(text.encode(), path)
 
 
 def save_bytes(content: bytes, path: Path) -> None:
-    with write_whole(path) as file:
+    """Write ``content`` atomically."""
+    with atomic_write(path) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Wait until no other process holds the lock of ``folder``, and hold it for a while."""
+    """Hold the lock of ``folder``, after waiting until no other process holds it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -122,7 +126,7 @@ def lock(folder: Path) -> Iterator[None]:
 
 
 def load_json(path: Path, make: str) -> Any:
-    """Read a JSON file; ``make`` is the advice for one that is missing or damaged."""
+    """Read a JSON file; ``make`` says what to do if it is missing or damaged (InputError)."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -134,7 +138,7 @@ def load_json(path: Path, make: str) -> Any:
 
 
 def load_text(path: Path, make: str) -> str:
-    """Read a text file in UTF-8; ``make`` is the advice for one that is missing or damaged."""
+    """Read text in UTF-8; ``make`` says what to do if it is missing or damaged (InputError)."""
     try:
         content = path.read_bytes()
         return content.decode().replace("\r\n", "\n")
@@ -148,12 +152,15 @@ def load_text(path: Path, make: str) -> str:
 
 
 def load_torch(path: Path, make: str) -> Any:
-    """Read a ``torch.save`` file onto the CPU, tensors and plain containers only."""
+    """Read a ``torch.save`` file onto the CPU: tensors and plain containers only.
+
+    ``make`` says what to do if it is missing or damaged (InputError).
+    """
     import torch
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what is odd in a file the error says enough
+            warnings.simplefilter("ignore")  # the InputError below already explains what is wrong
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {make}") from None
@@ -163,9 +170,9 @@ def load_torch(path: Path, make: str) -> Any:
 
 
 class _Dtype:
-    """Stands for ``numpy.dtype`` in a pickle: numbers, booleans and strings of fixed size.
+    """Replaces ``numpy.dtype`` in a pickle: numbers, booleans and strings of fixed size only.
 
-    numpy's own can be talked into a dtype of Python objects, whose addresses the file would give.
+    A file can make numpy's own a dtype of Python objects, whose addresses the file then supplies.
     """
 
     def __init__(self, code: str, align: bool = False, copy: bool = False):
@@ -181,7 +188,7 @@ class _Dtype:
 
 
 class _Array(np.ndarray):
-    """An array that older protocols make empty and then fill."""
+    """An array that older protocols first create empty and then fill."""
 
     def __setstate__(self, state: tuple) -> None:
         version, shape, dtype, fortran_order, content = state
@@ -203,7 +210,7 @@ _ADMITTED = {
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Admits numpy arrays and plain containers; a pickle can otherwise call any function."""
+    """Admits only numpy arrays and plain containers: a pickle can otherwise call any function."""
 
     def find_class(self, module: str, name: str) -> Any:
         module = module.replace("numpy.core.", "numpy._core.")  # numpy 1 wrote the older name
@@ -228,12 +235,12 @@ def load_pickle(path: Path, make: str) -> Any:
     Parameters
     ----------
     path : file to read
-    make : what to do about a file that is missing or damaged, for the message
+    make : what to do if the file is missing or damaged, for the message
 
     Raises
     ------
     InputError
-        where the file is missing, damaged, or names anything that could run code.
+        if the file is missing, damaged, or names anything that could run code.
     """
     try:
         with open(path, "rb") as file:
@@ -246,7 +253,7 @@ def load_pickle(path: Path, make: str) -> Any:
 
 
 def digest(*parts: Path | bytes) -> str:
-    """A short fingerprint of files and bytes, to tell whether they are still the same."""
+    """A short fingerprint (hexadecimal) of files and bytes, to see whether they have changed."""
     fingerprint = hashlib.blake2b(digest_size=16)
     for part in parts:
         if isinstance(part, Path):

@@ -1,1 +1,13 @@
-"""Fast computations, each beside its plain reference."""
+"""Fast computations, each beside its plain reference.
+
+======================================================  ============================================
+fast                                                    plain
+======================================================  ============================================
+``kernels.lstm.bilstm``                                 ``kernels.plain.packed``
+``kernels.gru.gru``                                     ``nn.GRU``, ``copying.model.stepwise``
+``kernels.products.linear``                             ``F.linear``
+the classifier, its Δ                                   ``classification.plain``
+the translator: losses, β, Δ, beam search               ``translation.plain``
+many copiers at once: ``copying.batched``               ``copying.training.train`` of each
+======================================================  ============================================
+"""

@@ -5,6 +5,8 @@ each step of time. Here a step is one product and a few operations in place, the
 out, and that of the weights is one product for all steps.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
@@ -16,15 +18,18 @@ from attention_dynamics.kernels.products import linear, product, product_of_colu
 def gru(rnn: nn.GRU, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """What the one-layer, one-directional ``rnn`` gives for ``inputs`` (length, batch, features).
 
+    The plain way is ``rnn`` itself, or step by step :func:`copying.model.stepwise`.
+
     Returns
     -------
     outputs : (length, batch, hidden)
     state : the final one, (1, batch, hidden)
     """
-    projected = linear(inputs, rnn.weight_ih_l0, rnn.bias_ih_l0)
+    weight_ih, weight_hh, bias_ih, bias_hh = rnn.parameters()
+    projected = linear(inputs, weight_ih, bias_ih)
     if state is None:
         state = projected.new_zeros(1, inputs.shape[1], rnn.hidden_size)
-    outputs = _Steps.apply(projected, state[0], rnn.weight_hh_l0, rnn.bias_hh_l0)
+    outputs = _Steps.apply(projected, state[0], weight_hh, bias_hh)
     return outputs, outputs[-1:]
 
 
@@ -37,7 +42,7 @@ class _Steps(Function):
     """
 
     @staticmethod
-    def forward(ctx, projected: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, projected: Tensor, h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         hidden = weight.shape[1]
         states = h.new_empty(len(projected) + 1, *h.shape)
         states[0] = h
@@ -56,7 +61,7 @@ class _Steps(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         states, gates, recurrent_n, weight = ctx.saved_tensors
         hidden = weight.shape[1]
         d_projected = torch.empty_like(gates)

@@ -19,12 +19,15 @@ On CUDA, cuDNN's packed path is the fast one, and is used.
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
+
+from attention_dynamics.kernels.plain import packed
 
 # A segment more costs about as much as this many padded tokens (measured on two CPU cores).
 SEGMENT_COST = 100
 # Its sigmoid is exactly 0, whatever the inputs add to it.
 SHUT_GATE = -1e30
+
+Result = tuple[Tensor, tuple[Tensor, Tensor]]
 
 
 def segment_starts(lengths: np.ndarray, segment_cost: int = SEGMENT_COST) -> list[int]:
@@ -95,7 +98,7 @@ def one_direction(
     return torch.empty_like(output).index_copy(0, torch.cat(read), output), hidden[0], cell[0]
 
 
-def bilstm_segments(lstm: nn.LSTM, inputs: Tensor, lengths: Tensor, layer: int = 0):
+def bilstm_segments(lstm: nn.LSTM, inputs: Tensor, lengths: Tensor) -> Result:
     """:func:`bilstm` by segments of time: the fast way on a CPU."""
     sorted_lengths, order = torch.sort(lengths, descending=True, stable=True)
     first = (lengths.cumsum(0) - lengths)[order]  # where each sentence starts in ``inputs``
@@ -114,9 +117,9 @@ def bilstm_segments(lstm: nn.LSTM, inputs: Tensor, lengths: Tensor, layer: int =
 
     results = []
     for positions, suffix in ((forward, ""), (backward, "_reverse")):
-        names = [f"weight_ih_l{layer}", f"weight_hh_l{layer}"]
+        names = ["weight_ih_l0", "weight_hh_l0"]
         if lstm.bias:
-            names += [f"bias_ih_l{layer}", f"bias_hh_l{layer}"]
+            names += ["bias_ih_l0", "bias_hh_l0"]
         weights = [getattr(lstm, name + suffix) for name in names]
         results.append(one_direction(inputs, positions, waits, weights))
     (out_f, h_f, c_f), (out_b, h_b, c_b) = results
@@ -126,37 +129,16 @@ def bilstm_segments(lstm: nn.LSTM, inputs: Tensor, lengths: Tensor, layer: int =
     return torch.cat([out_f, out_b], dim=1), (hidden, cell)
 
 
-def bilstm_packed(lstm: nn.LSTM, inputs: Tensor, lengths: Tensor, layer: int = 0):
-    """:func:`bilstm` by a packed sequence: the plain way, and the fast one with cuDNN.
-
-    Of a one-layer ``lstm`` only.
-    """
-    if lstm.num_layers != 1 or layer != 0:
-        raise ValueError("the packed way is for an LSTM of one layer")
-    sorted_lengths, order = torch.sort(lengths, descending=True, stable=True)
-    first = (lengths.cumsum(0) - lengths)[order]
-    longest = int(sorted_lengths[0])
-    step = torch.arange(longest)[:, None]
-    under_way = step < sorted_lengths  # (time, sentences)
-    positions = (first + step)[under_way].to(inputs.device)
-    packed = PackedSequence(inputs[positions], under_way.sum(dim=1))
-    output, (hidden, cell) = lstm(packed)
-    restore = torch.argsort(order).to(inputs.device)
-    output = torch.empty_like(output.data).index_copy(0, positions, output.data)
-    return output, (hidden[:, restore], cell[:, restore])
-
-
-def bilstm(
-    lstm: nn.LSTM, inputs: Tensor, lengths: Tensor, layer: int = 0
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+def bilstm(lstm: nn.LSTM, inputs: Tensor, lengths: Tensor) -> Result:
     """One layer of a bidirectional LSTM over sentences of different lengths.
+
+    The plain way is :func:`attention_dynamics.kernels.plain.packed`.
 
     Parameters
     ----------
-    lstm : the bidirectional LSTM whose weights are used
+    lstm : a bidirectional LSTM of one layer, whose weights are used
     inputs : (total, features), the sentences end to end
     lengths : int64 (batch,) on the CPU, each at least 1; their sum is ``total``
-    layer : which of the LSTM's layers
 
     Returns
     -------
@@ -164,6 +146,7 @@ def bilstm(
     (hidden, cell) : (2, batch, hidden) each, the final states of the two directions, as
         ``nn.LSTM`` gives them
     """
-    if inputs.is_cuda:
-        return bilstm_packed(lstm, inputs, lengths, layer)
-    return bilstm_segments(lstm, inputs, lengths, layer)
+    if lstm.num_layers != 1 or not lstm.bidirectional:
+        raise ValueError("bilstm is for a bidirectional LSTM of one layer")
+    way = packed if inputs.is_cuda else bilstm_segments
+    return way(lstm, inputs, lengths)

@@ -5,6 +5,7 @@ oneDNN uses all of it: PyTorch has it for float32 in ``torch.ops.mkldnn`` alone.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,13 +71,13 @@ def gradients(
 
 class _Linear(Function):
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         return product(x, weight, bias)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, by_output: Tensor):
+    def backward(ctx: Any, by_output: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         by_bias = by_output.flatten(0, -2).sum(dim=0) if ctx.needs_input_grad[2] else None
         return *gradients(x, weight, by_output, ctx.needs_input_grad), by_bias

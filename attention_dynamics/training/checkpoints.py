@@ -17,7 +17,7 @@ from attention_dynamics.training.runs import checkpoint_path, run_folder
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class CheckpointSpec:
     """A checkpoint to evaluate, and the name of its run: an entry of ``configs/<dataset>.json``."""
 
     name: str
@@ -27,7 +27,7 @@ class Evaluated:
     calculate_grad: bool
 
 
-def listed(configs_dir: Path, corpus: BaseCorpus, grad_by_default: bool) -> list[Evaluated]:
+def listed(configs_dir: Path, corpus: BaseCorpus, grad_by_default: bool) -> list[CheckpointSpec]:
     """The checkpoints to evaluate: the published grid's, unless ``configs_dir`` has a list.
 
     Parameters
@@ -45,13 +45,13 @@ def listed(configs_dir: Path, corpus: BaseCorpus, grad_by_default: bool) -> list
     if path is not None:
         return load_evaluated(path, grad_by_default)
     return [
-        Evaluated(run.name, iteration, run.seed, run.uniform, run.calculate_grad)
+        CheckpointSpec(run.name, iteration, run.seed, run.uniform, run.calculate_grad)
         for run in corpus.runs
         for iteration in corpus.iterations
     ]
 
 
-def load_evaluated(path: Path, grad_by_default: bool) -> list[Evaluated]:
+def load_evaluated(path: Path, grad_by_default: bool) -> list[CheckpointSpec]:
     """Read the list of checkpoints that an evaluation reads.
 
     Parameters
@@ -83,7 +83,7 @@ def load_evaluated(path: Path, grad_by_default: bool) -> list[Evaluated]:
             # a part of a file's name
             if wrong or (key == "name" and not re.fullmatch(r"[\w.+-]+", entry[key])):
                 raise InputError(f'{path}, entry {number}: "{key}" is {entry[key]!r}')
-        evaluated.append(Evaluated(**entry))
+        evaluated.append(CheckpointSpec(**entry))
     seen = set()
     for entry in evaluated:
         if (entry.name.lower(), entry.iteration) in seen:
@@ -105,14 +105,14 @@ def require_checkpoints(paths: Iterable[Path], make: str) -> None:
 
 
 def evaluated_checkpoints(
-    evaluated: list[Evaluated],
+    evaluated: list[CheckpointSpec],
     models_dir: Path,
     dataset: str,
     config: dict[str, Any],
     settings: dict[str, Any],
     make: str,
     end_is_last: bool = False,
-) -> tuple[list[Evaluated], list[Path]]:
+) -> tuple[list[CheckpointSpec], list[Path]]:
     """The checkpoints that can be evaluated, and the file of each.
 
     A checkpoint past the end of its run (as ``run.json`` records it) is left out, and a line names

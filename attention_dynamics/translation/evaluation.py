@@ -119,7 +119,7 @@ class Evaluation:
         for rows, batch in batches_of_like_length(pairs, EVAL_TOKENS):
             source, source_lengths, target, target_lengths = to_tensors(batch, device)
             output, evidence = token_evidence(model, source, source_lengths, target, target_lengths)
-            places = alpha.places(rows)
+            places = alpha.indices(rows)
             self.alpha[places] = output.alpha.cpu().numpy()
             self.beta[places] = evidence.cpu().numpy()
             predicted = without_first(target, target_lengths)
@@ -142,7 +142,7 @@ def evaluate_checkpoint(
     device: torch.device,
     grad_bsize: int = 16,
 ) -> dict[str, Any]:
-    """The columns and metas of one checkpoint: see ``files/dump.py``.
+    """The columns and metas of one checkpoint: see ``analysis/dump.py``.
 
     Parameters
     ----------

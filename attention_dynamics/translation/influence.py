@@ -253,7 +253,7 @@ def gradient_influence(
         real = np.arange(target.shape[1]) < n_target[rows, None]
         target[real] = batch.target.values
         found = influence_of_equal_lengths(model, source, torch.from_numpy(target).to(device))
-        delta.values[delta.places(rows)] = found.cpu().numpy()[real[:, 1:]].reshape(-1)
+        delta.values[delta.indices(rows)] = found.cpu().numpy()[real[:, 1:]].reshape(-1)
     return delta.values
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from attention_dynamics import cli
+from attention_dynamics.analysis.dump import dump_path, load_dump
 from attention_dynamics.analysis.evidence import Evidence, RunNames
 from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.metrics.rows import mean_agreement
@@ -25,7 +26,6 @@ from attention_dynamics.analysis.sentences import Sentences
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
-from attention_dynamics.files.dump import dump_path, load_dump
 from attention_dynamics.training import word_baseline
 
 TEMPLATE = Path(__file__).with_name("explorer.html")
@@ -279,7 +279,7 @@ def _columns(
     scales : {column: (runs, iterations)}, None if there is nothing; of β^px one number
     arrays : {"<column>-<run>": (iterations, entries), "beta_px": (entries,)}
     """
-    entries = Ragged(np.empty(0), sentences.entries).places(rows)
+    entries = Ragged(np.empty(0), sentences.entries).indices(rows)
     scales: dict[str, Any] = {column: [[] for _ in names] for column in columns}
     arrays = {}
     for column in columns:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from attention_dynamics import cli
+from attention_dynamics.analysis.dump import load_dump
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.metrics import DEFAULT, METRICS
 from attention_dynamics.analysis.tables import Results, load_results
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
-from attention_dynamics.files.dump import load_dump
 from attention_dynamics.views.drawing import save
 from attention_dynamics.views.figures import FIGURES
 from attention_dynamics.views.figures.figure import Material

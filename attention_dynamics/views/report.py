@@ -6,6 +6,7 @@ from typing import Any
 
 from attention_dynamics import cli
 from attention_dynamics.analysis import tables
+from attention_dynamics.analysis.dump import dump_id, dump_path
 from attention_dynamics.analysis.levels import symbols
 from attention_dynamics.analysis.metrics import DEFAULT, METRICS
 from attention_dynamics.analysis.tables import Results
@@ -18,7 +19,6 @@ from attention_dynamics.copying.histories import (
     load_experiment,
 )
 from attention_dynamics.files import storage
-from attention_dynamics.files.dump import dump_id, dump_path
 from attention_dynamics.views.blocks import Block, Figure, Heading, Link, Note, Table, Text
 from attention_dynamics.views.figures import FIGURES
 

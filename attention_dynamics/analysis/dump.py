@@ -32,7 +32,7 @@ import numpy as np
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
-from attention_dynamics.training.checkpoints import Evaluated
+from attention_dynamics.training.checkpoints import CheckpointSpec
 from attention_dynamics.training.engine import check_settings
 
 NEEDED = {"id", "dataset", "settings", "vocab", "sentences", "metas", "checkpoints"}
@@ -81,9 +81,9 @@ def dump_id(path: Path) -> str | None:
 def evaluate_missing(
     path: Path,
     header: dict[str, Any],
-    evaluated: list[Evaluated],
+    evaluated: list[CheckpointSpec],
     checkpoints: list[Path],
-    evaluate: Callable[[Evaluated, Path], dict[str, Any]],
+    evaluate: Callable[[CheckpointSpec, Path], dict[str, Any]],
     needed: Iterable[str] = (),
 ) -> int:
     """Evaluate the checkpoints that the dump at ``path`` lacks, and write it.
