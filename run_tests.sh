@@ -12,7 +12,10 @@ cd "$(dirname "$0")" && . scripts/setup.sh
 arguments=()
 for argument in "$@"; do
   case "$argument" in
-    --fast) arguments+=(-m "not slow and not real_data") ;;
+    --fast)
+      arguments+=(-m "not slow and not real_data")
+      export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # for such small tensors threads only cost
+      ;;
     -h | --help)
       sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
       exit 0

@@ -1,4 +1,4 @@
-"""The authors' data folder and configs drop in unchanged (DESIGN section 8).
+"""The authors' data folder and configs drop in unchanged.
 
 Each test builds such a folder in one of its variants beside a copy of the scripts, and runs every
 stage on it by the commands of the published README.

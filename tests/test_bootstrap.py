@@ -131,6 +131,7 @@ def plain_intervals(metric, runs, tables, performance, evidence, sentence, drawn
 @pytest.mark.parametrize("metric", list(METRICS))
 @pytest.mark.parametrize("comparisons", [1, 3])
 @pytest.mark.parametrize("clustered", [False, True])
+@pytest.mark.slow
 def test_intervals_are_those_of_a_plain_loop(metric, comparisons, clustered):
     names, tables, performance, evidence = random_evidence(comparisons, comparisons, ITERATIONS)
     runs = RunNames.of({(name, it) for name in names for it in ITERATIONS}, "the dump")

@@ -18,7 +18,7 @@ SPECIALS = ["<pad>", "<bos>", "<eos>", "<unk>"]
 
 
 def write(folder, train, test, vocab, name="toy"):
-    """The published layout: DESIGN section 4."""
+    """The published layout."""
     folder.mkdir(exist_ok=True)
     (folder / f"{name}_train.json").write_text(json.dumps({"vocab": vocab, "XY": train}))
     (folder / f"{name}_test.json").write_text(json.dumps({"XY": test}))
@@ -169,7 +169,7 @@ def test_labels_may_be_whole_numbers_booleans_or_floats(labels, dtype, gold, tmp
 
 
 class TestTwoNames:
-    """SMS and SNS are one dataset: DESIGN section 8."""
+    """SMS and SNS are one dataset."""
 
     TRAIN, TEST, VOCAB = random_text(5)
 

@@ -1,4 +1,6 @@
-"""classification/model.py and the word baseline, against plain loops in double precision."""
+"""The classifier, its plain way and the word baseline, against loops in double precision."""
+
+import json
 
 import numpy as np
 import pytest
@@ -7,10 +9,16 @@ from conftest import ROOT
 from scipy.special import expit, log_expit
 from torch import nn
 
-from attention_dynamics.classification import model
+from attention_dynamics.analysis.ragged import Ragged, offsets_of
+from attention_dynamics.classification import model, plain
+from attention_dynamics.classification.data import Sentences
+from attention_dynamics.classification.encoders import ENCODERS
+from attention_dynamics.classification.evaluation import evaluate_checkpoint
 from attention_dynamics.classification.influence import gradient_influence
 from attention_dynamics.classification.word_baseline import WordBaseline
 from attention_dynamics.cli import InputError
+from attention_dynamics.kernels.plain import packed
+from attention_dynamics.training.runs import run_folder
 
 VOCAB = 30
 BOS, EOS = 1, 2
@@ -24,9 +32,9 @@ LENGTHS = {
 CASES = [(case, uniform) for case in LENGTHS for uniform in (False, True)]
 
 
-def make(uniform, seed=0, scale=1.0, dtype=torch.float64):
+def make(uniform, seed=0, scale=1.0, dtype=torch.float64, encoder="bilstm"):
     torch.manual_seed(seed)
-    classifier = model.Classifier(VOCAB, 5, 4, 6, uniform).to(dtype)
+    classifier = model.Classifier(VOCAB, 5, 4, 6, uniform, encoder).to(dtype)
     with torch.no_grad():
         for weight in classifier.parameters():
             weight *= scale
@@ -42,7 +50,7 @@ def random_batch(case, seed=0):
     return tokens, lengths, labels
 
 
-# DESIGN section 2 for one sentence, in numpy, one token after the other
+# The formulas for one sentence, in numpy, one token after the other
 
 
 def lstm_states(inputs, weights, suffix):
@@ -60,17 +68,27 @@ def lstm_states(inputs, weights, suffix):
     return states
 
 
-def plain_sentence(classifier, tokens, multipliers=None):
+def bilstm_states(embedded, weights):
+    forward = lstm_states(embedded, weights, "")
+    backward = lstm_states(embedded[::-1], weights, "_reverse")[::-1]
+    return map(np.concatenate, zip(forward, backward))
+
+
+def average_states(embedded, weights):
+    return embedded
+
+
+STATES = {"bilstm": bilstm_states, "average": average_states}
+
+
+def plain_sentence(classifier, tokens, multipliers=None, encoder="bilstm"):
     """alpha, beta and score of one sentence; ``multipliers`` scale the tokens' embeddings."""
     weights = {name: w.detach().numpy() for name, w in classifier.named_parameters()}
     embedded = weights["embedding.weight"][np.asarray(tokens)]
     if multipliers is not None:
         embedded = embedded * multipliers[:, None]
-    forward = lstm_states(embedded, weights, "")
-    backward = lstm_states(embedded[::-1], weights, "_reverse")[::-1]
     beta, logits = [], []
-    for f, b in zip(forward, backward):
-        h = np.concatenate([f, b])
+    for h in STATES[encoder](embedded, weights):
         hidden = np.maximum(weights["attention.0.weight"] @ h + weights["attention.0.bias"], 0)
         logits.append(weights["attention.2.weight"][0] @ hidden + weights["attention.2.bias"][0])
         beta.append(weights["evidence.weight"][0] @ h + weights["evidence.bias"][0])
@@ -85,14 +103,43 @@ def plain_nll(score, label):
     return -log_expit(score if label == 1 else -score)
 
 
+@pytest.mark.parametrize("encoder", STATES)
 @pytest.mark.parametrize(("case", "uniform"), CASES)
-def test_alpha_beta_and_score_are_those_of_a_plain_loop(case, uniform):
-    classifier = make(uniform, scale=2.0)
+def test_alpha_beta_and_score_are_those_of_a_plain_loop(case, uniform, encoder):
+    classifier = make(uniform, scale=2.0, encoder=encoder)
     tokens, lengths, _ = random_batch(case)
-    output = classifier(tokens, lengths)
-    plain = [plain_sentence(classifier, part) for part in tokens.split(lengths.tolist())]
-    for ours, expected in zip(output, map(np.hstack, zip(*plain))):
-        np.testing.assert_allclose(ours.detach().numpy(), expected, rtol=0, atol=1e-12)
+    sentences = [
+        plain_sentence(classifier, part, encoder=encoder) for part in tokens.split(lengths.tolist())
+    ]
+    outputs = [classifier(tokens, lengths)]
+    if encoder == "bilstm":
+        outputs.append(plain.classify(classifier, tokens, lengths))
+    for output in outputs:
+        for ours, expected in zip(output, map(np.hstack, zip(*sentences))):
+            np.testing.assert_allclose(ours.detach().numpy(), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("case", "uniform"), CASES)
+def test_the_plain_way(case, uniform):
+    """Alpha, beta, score and Delta, and the gradient of every weight."""
+    classifier = make(uniform, scale=2.0)
+    tokens, lengths, labels = random_batch(case)
+    output, delta = gradient_influence(classifier, tokens, lengths, labels)
+    plain_output, plain_delta = plain.gradient_influence(classifier, tokens, lengths, labels)
+    for ours, theirs in zip((*output, delta), (*plain_output, plain_delta)):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-13)
+    scores = classifier(tokens, lengths).score, plain.classify(classifier, tokens, lengths).score
+    gradients = [
+        torch.autograd.grad(
+            model.nll(score, labels).sum(), list(classifier.parameters()), allow_unused=uniform
+        )
+        for score in scores
+    ]
+    for name, ours, theirs in zip(dict(classifier.named_parameters()), *gradients):
+        if uniform and name.startswith("attention"):
+            assert ours is None and (theirs is None or not theirs.any())
+        else:
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("uniform", [False, True])
@@ -107,8 +154,8 @@ def test_every_bias_has_its_part(uniform):
     tokens = torch.cat([torch.tensor([BOS, EOS]), tokens])
     lengths = torch.cat([torch.tensor([2]), lengths])
     before = classifier(tokens, lengths)
-    plain = [plain_sentence(classifier, part) for part in tokens.split(lengths.tolist())]
-    for ours, expected in zip(before, map(np.hstack, zip(*plain))):
+    sentences = [plain_sentence(classifier, part) for part in tokens.split(lengths.tolist())]
+    for ours, expected in zip(before, map(np.hstack, zip(*sentences))):
         np.testing.assert_allclose(ours.detach().numpy(), expected, rtol=0, atol=1e-12)
 
     def moved(bias):
@@ -177,9 +224,10 @@ def test_alpha_is_a_distribution(dtype, uniform):
         assert not uniform or (part == part[0]).all()
 
 
+@pytest.mark.parametrize("encoder", STATES)
 @pytest.mark.parametrize(("case", "uniform"), CASES)
-def test_delta_is_the_finite_difference_of_the_plain_loop(case, uniform):
-    classifier = make(uniform, scale=2.0)
+def test_delta_is_the_finite_difference_of_the_plain_loop(case, uniform, encoder):
+    classifier = make(uniform, scale=2.0, encoder=encoder)
     tokens, lengths, labels = random_batch(case)
     _, delta = gradient_influence(classifier, tokens, lengths, labels)
     eps = 1e-5
@@ -190,7 +238,8 @@ def test_delta_is_the_finite_difference_of_the_plain_loop(case, uniform):
             for sign in (1, -1):
                 m = np.ones(len(part))
                 m[at] += sign * eps
-                losses.append(plain_nll(plain_sentence(classifier, part, m)[2], label))
+                score = plain_sentence(classifier, part, m, encoder)[2]
+                losses.append(plain_nll(score, label))
             expected = -(losses[0] - losses[1]) / (2 * eps)
             assert ours[at].item() == pytest.approx(expected, abs=1e-9)
 
@@ -299,7 +348,7 @@ def count(module):
 
 @pytest.mark.parametrize("uniform", [False, True])
 def test_number_of_parameters_at_the_published_sizes(uniform):
-    """DESIGN section 2, with a vocabulary of V words; an LSTM has two biases for each gate."""
+    """With a vocabulary of V words; an LSTM has two biases for each gate."""
     V, E, H, A = 10_000, 300, 256, 256  # embedding, hidden and intermediate size
     embedding = V * E
     one_direction = 4 * (H * E + H * H + H + H)  # input, forget, cell and output gate
@@ -329,6 +378,103 @@ def test_the_published_sizes(tmp_path):
     (tmp_path / "model.json").write_text('{"h_dim": 256, "b_size": 32, "dropout": 0.5}')
     with pytest.raises(InputError, match="intermediate_dim"):
         model.load_config(tmp_path / "model.json")
+
+
+# Encoders
+
+
+def test_the_same_weights_as_before_there_were_encoders():
+    """Of a seed, in the same order and under the same names."""
+    torch.manual_seed(20)
+    embedding, lstm = nn.Embedding(VOCAB, 5), nn.LSTM(5, 4, bidirectional=True)
+    attention = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 1))
+    evidence = nn.Linear(8, 1)
+    expected = nn.ModuleDict(
+        {"embedding": embedding, "lstm": lstm, "attention": attention, "evidence": evidence}
+    ).state_dict()
+    found = make(uniform=False, seed=20, dtype=torch.float32).state_dict()
+    assert list(found) == list(expected)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+class PackedGRU(nn.GRU):
+    """A new encoder, as a user would write it."""
+
+    def __init__(self, embed_dim, h_dim):
+        super().__init__(embed_dim, h_dim, bidirectional=True)
+        self.width = 2 * h_dim
+
+    def forward(self, embedded, lengths):
+        return packed(self, embedded, lengths)[0]
+
+
+CONFIG = {"h_dim": 4, "intermediate_dim": 6, "embed_dim": 5, "b_size": 3}
+
+
+def test_an_encoder_is_a_class_and_a_line_in_the_table(monkeypatch, tmp_path):
+    """It is read from a config, trained a step and evaluated."""
+    monkeypatch.setitem(ENCODERS, "gru", PackedGRU)
+    path = tmp_path / "gru.json"
+    path.write_text(json.dumps(CONFIG | {"encoder": "gru"}))
+    config = model.load_config(path)
+    classifier = model.build(config, VOCAB, uniform=False)
+    tokens, lengths, labels = random_batch("ragged")
+    adam = torch.optim.Adam(classifier.parameters())
+    losses = []
+    for _ in range(2):
+        losses.append(model.nll(classifier(tokens, lengths).score, labels).mean())
+        adam.zero_grad()
+        losses[-1].backward()
+        adam.step()
+    assert losses[1] < losses[0]
+    assert all(weight.grad.abs().sum() > 0 for weight in classifier.lstm.parameters())
+
+    rows = Ragged(tokens.numpy(), offsets_of(lengths.numpy()))
+    sentences = Sentences(rows, labels.numpy())
+    splits = {"val": np.arange(4), "train": np.arange(4, 6)}
+    columns = evaluate_checkpoint(classifier, sentences, splits, True, torch.device("cpu"))
+    weights = {name: weight.detach() for name, weight in classifier.named_parameters()}
+    gru = nn.GRU(5, 4, bidirectional=True)
+    gru.load_state_dict({name: weights[f"lstm.{name}"] for name in gru.state_dict()})
+    for row, part in enumerate(tokens.split(lengths.tolist())):
+        places = slice(*rows.offsets[row : row + 2])
+        embedded = weights["embedding.weight"][part].requires_grad_()
+        hidden, _ = gru(embedded)
+        alpha = classifier.attention(hidden).softmax(dim=0)[:, 0]
+        beta = classifier.evidence(hidden)[:, 0]
+        (gradient,) = torch.autograd.grad(model.nll(alpha @ beta, labels[row]), embedded)
+        delta = -(gradient * embedded).sum(dim=1)
+        for name, expected in (("alpha", alpha), ("beta", beta), ("grad", delta)):
+            found = torch.from_numpy(columns[name][places])
+            torch.testing.assert_close(found, expected.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_the_encoder_in_a_config(tmp_path):
+    """The default is left out, so that a run's folder and settings are the published ones."""
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(CONFIG | {"encoder": "bilstm"}))
+    assert model.load_config(path) == CONFIG
+    path.write_text(json.dumps(CONFIG | {"encoder": "average"}))
+    config = model.load_config(path)
+    assert config == CONFIG | {"encoder": "average"}
+    folders = [run_folder(tmp_path, "IMDB", c, 20, True).name for c in (CONFIG, config)]
+    assert folders[0] == "h_dim=4,b_size=3,seed=20,uniform"
+    assert folders[1] == f"{folders[0]},encoder=average"
+    for wrong in ("bilstn", 3, None, ["average"]):
+        path.write_text(json.dumps(CONFIG | {"encoder": wrong}))
+        known = r'"encoder" is .*, not one of bilstm, average$'
+        with pytest.raises(InputError, match=known) as error:
+            model.load_config(path)
+        assert "\n" not in str(error.value)
+
+
+def test_the_shipped_config_of_the_average_encoder():
+    folder = ROOT / "classification" / "configs"
+    config = model.load_config(folder / "average.json")
+    assert config == model.load_config(folder / "model.json") | {"encoder": "average"}
+    classifier = model.build(config, 1000, uniform=False)
+    E, A = 300, 256  # no recurrent weights; attention and evidence read the embedding
+    assert count(classifier) == 1000 * E + (A * E + A) + (A + 1) + (E + 1)
 
 
 # The word baseline

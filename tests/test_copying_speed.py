@@ -1,10 +1,13 @@
 """The fast products and the fast GRU give what PyTorch's own give, with gradients."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from attention_dynamics.copying.model import stepwise
 from attention_dynamics.kernels import products
 from attention_dynamics.kernels.gru import gru
 
@@ -73,7 +76,8 @@ def test_gru(length, batch, features, hidden, with_state):
     def run(function):
         return lambda inputs, *rest: function(inputs, rest[-1] if with_state else None)
 
-    both(run(lambda x, s: gru(rnn, x, s)), run(rnn), leaves, 1e-12, 1e-12)
+    for plain in (rnn, partial(stepwise, rnn)):
+        both(run(partial(gru, rnn)), run(plain), leaves, 1e-12, 1e-12)
 
 
 def test_gru_in_single_precision_at_sizes_that_onednn_takes():

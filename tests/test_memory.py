@@ -9,6 +9,8 @@ from conftest import ROOT
 
 from attention_dynamics.kernels.memory import keep_freed_memory
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 FAULTS = """
 import resource, sys
 sys.argv = ["test"]

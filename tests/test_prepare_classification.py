@@ -269,7 +269,7 @@ def test_sns_from_a_download(prepare, tmp_path, monkeypatch, capsys):
 
     checksum = "sha256:" + hashlib.sha256(public.read_bytes()).hexdigest()
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=[0.01])  # seconds between polls
         thread.start()
         file = PublicFile("sms.zip", f"http://127.0.0.1:{server.server_port}/sms.zip", checksum)
         monkeypatch.setitem(DATASETS, "SNS", replace(DATASETS["SNS"], files=(file,)))

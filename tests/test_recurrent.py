@@ -1,15 +1,19 @@
-"""The segmented biLSTM, against nn.LSTM over packed sequences, in double precision."""
+"""The segmented biLSTM against the plain way, and that against one sentence at a time.
+
+In double precision.
+"""
 
 import itertools
 
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 from torch import nn
-from torch.nn.utils.rnn import pack_sequence, unpack_sequence
 
 from attention_dynamics.kernels import lstm as recurrent
-from attention_dynamics.kernels.lstm import bilstm, bilstm_packed, bilstm_segments, segment_starts
+from attention_dynamics.kernels.lstm import bilstm, bilstm_segments, segment_starts
+from attention_dynamics.kernels.plain import packed
 
 CASES = {
     "ragged": [5, 1, 9, 3, 1, 7, 9, 2],
@@ -22,7 +26,16 @@ CASES = {
     "falling": list(range(11, 0, -1)),
     "two groups": [2] * 10 + [80] * 2 + [3] * 4,
 }
-WAYS = {"segments": bilstm_segments, "packed": bilstm_packed}
+WAYS = {"segments": bilstm_segments, "packed": packed}
+RNNS = {
+    "LSTM": lambda: nn.LSTM(4, 3, bidirectional=True),
+    "GRU": lambda: nn.GRU(4, 3, bidirectional=True),
+    "tanh": lambda: nn.RNN(4, 3),
+    "ReLU": lambda: nn.RNN(4, 3, nonlinearity="relu", bias=False),
+    "one direction": lambda: nn.LSTM(4, 5),
+    "three layers": lambda: nn.LSTM(4, 3, num_layers=3, bidirectional=True),
+    "two layers of GRU": lambda: nn.GRU(4, 2, num_layers=2),
+}
 
 
 def make_lstm(features=4, hidden=3, layers=1, bias=True, seed=0, dtype=torch.float64):
@@ -31,24 +44,34 @@ def make_lstm(features=4, hidden=3, layers=1, bias=True, seed=0, dtype=torch.flo
     return lstm.to(dtype)
 
 
-def reference(lstm, inputs, lengths):
-    """nn.LSTM itself; (total, 2 * hidden), (directions, batch, hidden) twice."""
-    sentences = inputs.split(lengths.tolist())
-    output, final = lstm(pack_sequence(sentences, enforce_sorted=False))
-    return torch.cat(unpack_sequence(output)), final
+def one_by_one(rnn, inputs, lengths, state=None):
+    """The module itself, a sentence at a time; each starts from its part of ``state``."""
+    outputs, finals = [], []
+    for i, sentence in enumerate(inputs.split(lengths.tolist())):
+        start = state
+        if isinstance(state, tuple):
+            start = tuple(part[:, i] for part in state)
+        elif state is not None:
+            start = state[:, i]
+        output, final = rnn(sentence, start)
+        outputs.append(output)
+        finals.append(final if isinstance(final, tuple) else (final,))
+    final = tuple(torch.stack(parts, dim=1) for parts in zip(*finals))
+    return torch.cat(outputs), final if isinstance(rnn, nn.LSTM) else final[0]
 
 
-def results_and_gradients(way, lstm, inputs, lengths, seed=1):
+def results_and_gradients(way, rnn, inputs, lengths, seed=1, state=None):
     """Outputs, final states, and the gradients of a random function of all of them."""
     inputs = inputs.clone().requires_grad_()
-    output, (hidden, cell) = way(lstm, inputs, lengths)
+    output, final = way(rnn, inputs, lengths) if state is None else way(rnn, inputs, lengths, state)
+    results = [output, *(final if isinstance(final, tuple) else (final,))]
     generator = torch.Generator().manual_seed(seed)
     loss = 0
-    for tensor in (output, hidden, cell):
+    for tensor in results:
         weights = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
         loss = loss + (tensor * weights.to(tensor.dtype)).sum()
-    gradients = torch.autograd.grad(loss, [inputs, *lstm.parameters()])
-    return [output, hidden, cell, *gradients]
+    gradients = torch.autograd.grad(loss, [inputs, *rnn.parameters()])
+    return [*results, *gradients]
 
 
 def assert_close(ours, expected, atol=1e-12):
@@ -56,15 +79,91 @@ def assert_close(ours, expected, atol=1e-12):
         torch.testing.assert_close(our, other, rtol=0, atol=atol)
 
 
+# The plain way
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("rnn", RNNS)
+@pytest.mark.slow
+def test_packed_is_the_module_on_each_sentence(rnn, case):
+    torch.manual_seed(0)
+    module, lengths = RNNS[rnn]().double(), torch.tensor(CASES[case])
+    inputs = torch.randn(int(lengths.sum()), 4, dtype=torch.float64)
+    assert_close(
+        results_and_gradients(packed, module, inputs, lengths),
+        results_and_gradients(one_by_one, module, inputs, lengths),
+        atol=1e-11,
+    )
+
+
+@pytest.mark.parametrize("rnn", ["LSTM", "GRU", "three layers"])
+def test_packed_starts_from_a_state(rnn):
+    torch.manual_seed(0)
+    module, lengths = RNNS[rnn]().double(), torch.tensor(CASES["ragged"])
+    inputs = torch.randn(int(lengths.sum()), 4, dtype=torch.float64)
+    h, c = torch.randn(2, 2 * module.num_layers, len(lengths), 3, dtype=torch.float64)
+    state = (h, c) if isinstance(module, nn.LSTM) else h
+    assert_close(
+        results_and_gradients(packed, module, inputs, lengths, state=state),
+        results_and_gradients(one_by_one, module, inputs, lengths, state=state),
+    )
+
+
+def test_packed_runs_a_module_whose_forward_is_another():
+    """An encoder is a recurrent layer with the forward of an encoder."""
+
+    class Encoder(nn.GRU):
+        def forward(self, embedded, lengths):
+            return packed(self, embedded, lengths)[0]
+
+    torch.manual_seed(0)
+    encoder, lengths = Encoder(4, 3), torch.tensor([2, 5, 1])
+    inputs = torch.randn(8, 4)
+    gru = nn.GRU(4, 3)
+    gru.load_state_dict(encoder.state_dict())
+    assert_close([encoder(inputs, lengths)], [one_by_one(gru, inputs, lengths)[0]], atol=1e-6)
+
+
+def lstm_formula(x, h, c, w_ih, w_hh, b_ih, b_hh):
+    i, f, g, o = np.split(w_ih @ x + b_ih + w_hh @ h + b_hh, 4)
+    c = expit(f) * c + expit(i) * np.tanh(g)
+    return expit(o) * np.tanh(c), c
+
+
+def gru_formula(x, h, c, w_ih, w_hh, b_ih, b_hh):
+    (x_r, x_z, x_n), (h_r, h_z, h_n) = np.split(w_ih @ x + b_ih, 3), np.split(w_hh @ h + b_hh, 3)
+    z = expit(x_z + h_z)
+    return (1 - z) * np.tanh(x_n + expit(x_r + h_r) * h_n) + z * h, c
+
+
+@pytest.mark.parametrize(("rnn", "formula"), [("LSTM", lstm_formula), ("GRU", gru_formula)])
+def test_packed_is_the_formula_of_a_cell(rnn, formula):
+    """Token after token, in numpy."""
+    torch.manual_seed(0)
+    module, lengths = RNNS[rnn]().double(), torch.tensor([3, 1, 6, 6, 1])
+    inputs = torch.randn(17, 4, dtype=torch.float64)
+    output, _ = packed(module, inputs, lengths)
+    weights = [weight.detach().numpy() for weight in module.parameters()]
+    for sentence, found in zip(inputs.split(lengths.tolist()), output.split(lengths.tolist())):
+        for direction, part in enumerate(found.detach().chunk(2, dim=1)):
+            h, c = np.zeros(3), np.zeros(3)
+            tokens = list(zip(sentence.numpy(), part.numpy()))
+            for x, expected in reversed(tokens) if direction else tokens:
+                h, c = formula(x, h, c, *weights[4 * direction : 4 * direction + 4])
+                np.testing.assert_allclose(h, expected, rtol=0, atol=1e-13)
+
+
+# The fast way
+
+
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("way", WAYS)
-def test_outputs_states_and_gradients_are_those_of_a_packed_lstm(way, case, bias):
+def test_outputs_states_and_gradients_are_those_of_the_plain_way(case, bias):
     lstm, lengths = make_lstm(bias=bias), torch.tensor(CASES[case])
     inputs = torch.randn(int(lengths.sum()), 4, dtype=torch.float64)
     assert_close(
-        results_and_gradients(WAYS[way], lstm, inputs, lengths),
-        results_and_gradients(reference, lstm, inputs, lengths),
+        results_and_gradients(bilstm_segments, lstm, inputs, lengths),
+        results_and_gradients(packed, lstm, inputs, lengths),
         atol=1e-11,
     )
 
@@ -81,18 +180,18 @@ def test_any_segments_give_the_same(segment_cost, seed, monkeypatch):
     inputs = torch.randn(int(lengths.sum()), 4, dtype=torch.float64)
     assert_close(
         results_and_gradients(bilstm_segments, lstm, inputs, lengths),
-        results_and_gradients(reference, lstm, inputs, lengths),
+        results_and_gradients(one_by_one, lstm, inputs, lengths),
     )
 
 
-def test_float32_is_close_to_the_packed_one():
+def test_float32_is_close_to_the_plain_way():
     lstm = make_lstm(16, 8, dtype=torch.float32)
     lengths = torch.from_numpy(np.random.default_rng(0).integers(1, 60, size=20))
     inputs = torch.randn(int(lengths.sum()), 16)
     ours = results_and_gradients(bilstm_segments, lstm, inputs, lengths)
-    packed = results_and_gradients(reference, lstm, inputs, lengths)
-    assert_close(ours[:3], packed[:3], atol=1e-6)
-    for our, other in zip(ours[3:], packed[3:]):
+    plain = results_and_gradients(packed, lstm, inputs, lengths)
+    assert_close(ours[:3], plain[:3], atol=1e-6)
+    for our, other in zip(ours[3:], plain[3:]):
         assert (our - other).abs().max() <= 1e-5 * other.abs().max()
 
 
@@ -109,19 +208,28 @@ def test_without_gradients_too():
 
 def test_layers_one_after_the_other_are_an_lstm_of_two_layers():
     lstm, lengths = make_lstm(layers=2), torch.tensor(CASES["ragged"])
+    first, second = make_lstm(seed=1), make_lstm(features=6, seed=2)
+    for number, layer in enumerate((first, second)):
+        for name, weight in layer.named_parameters():
+            weight.data = getattr(lstm, name.replace("l0", f"l{number}")).data
+    layers = nn.ModuleList([first, second])
 
-    def both_layers(lstm, inputs, lengths):
-        output, (h_0, c_0) = bilstm(lstm, inputs, lengths, layer=0)
-        output, (h_1, c_1) = bilstm(lstm, output, lengths, layer=1)
+    def both_layers(layers, inputs, lengths):
+        output, (h_0, c_0) = bilstm(layers[0], inputs, lengths)
+        output, (h_1, c_1) = bilstm(layers[1], output, lengths)
         return output, (torch.cat([h_0, h_1]), torch.cat([c_0, c_1]))
 
     inputs = torch.randn(int(lengths.sum()), 4, dtype=torch.float64)
     assert_close(
-        results_and_gradients(both_layers, lstm, inputs, lengths),
-        results_and_gradients(reference, lstm, inputs, lengths),
+        results_and_gradients(both_layers, layers, inputs, lengths),
+        results_and_gradients(packed, lstm, inputs, lengths),
     )
-    with pytest.raises(ValueError, match="one layer"):
-        bilstm_packed(lstm, inputs, lengths)
+
+
+@pytest.mark.parametrize("lstm", [nn.LSTM(4, 3), make_lstm(layers=2)])
+def test_an_lstm_that_it_is_not_for(lstm):
+    with pytest.raises(ValueError, match="of one layer"):
+        bilstm(lstm.double(), torch.zeros(2, 4, dtype=torch.float64), torch.tensor([2]))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -147,7 +255,7 @@ def test_extreme_inputs_give_numbers_and_the_same_as_the_packed_lstm(dtype, scal
     lstm, lengths = make_lstm(dtype=dtype), torch.tensor([1, 7, 3, 400, 2])
     inputs = torch.randn(int(lengths.sum()), 4, dtype=dtype) * scale
     ours = results_and_gradients(bilstm_segments, lstm, inputs, lengths)
-    expected = results_and_gradients(reference, lstm, inputs, lengths)
+    expected = results_and_gradients(one_by_one, lstm, inputs, lengths)
     assert all(tensor.isfinite().all() for tensor in ours)
     assert_close(ours[:3], expected[:3], atol=1e-5 if dtype == torch.float32 else 1e-11)
 
@@ -161,7 +269,7 @@ def test_extreme_weights_give_numbers_and_the_same_as_the_packed_lstm(scale):
     inputs = torch.randn(int(lengths.sum()), 4, dtype=torch.float64)
     ours = results_and_gradients(bilstm_segments, lstm, inputs, lengths)
     assert all(tensor.isfinite().all() for tensor in ours)
-    expected = reference(lstm, inputs, lengths)
+    expected = one_by_one(lstm, inputs, lengths)
     # the cell may grow by one a step; its last digits go with its size
     assert_close(ours[:2], [expected[0], expected[1][0]], atol=1e-7)
 

@@ -17,6 +17,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from conftest import files_in
 
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
@@ -27,10 +28,6 @@ SAVERS = {
     "torch": (storage.save_torch, {"a": torch.arange(3)}, {"b": torch.arange(10_000)}),
     "text": (storage.save_text, "old", "new" * 10_000),
 }
-
-
-def files_in(folder):
-    return sorted(path.name for path in folder.iterdir())
 
 
 # Writing
@@ -44,20 +41,20 @@ def test_what_is_saved_replaces_the_old_and_leaves_nothing_else(kind, tmp_path):
     first = path.read_bytes()
     save(new, path)
     assert path.read_bytes() != first
-    assert files_in(path.parent) == ["file"]
+    assert list(files_in(path.parent)) == ["file"]
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), InputError("bad")])
 def test_a_failure_while_writing_leaves_the_old_file(error, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    with pytest.raises(type(error)), storage.write_whole(path) as file:
+    with pytest.raises(type(error)), storage.atomic_write(path) as file:
         file.write(b"half of the n")
         file.flush()
         assert path.read_bytes() == b"old"
         raise error
     assert path.read_bytes() == b"old"
-    assert files_in(tmp_path) == ["file"]
+    assert list(files_in(tmp_path)) == ["file"]
 
 
 @pytest.mark.parametrize("operation", ["fsync", "replace"])
@@ -73,10 +70,11 @@ def test_an_error_of_the_system_is_one_line(operation, code, tmp_path, monkeypat
         storage.save_text("new", path)
     assert str(path) in str(raised.value) and os.strerror(code) in str(raised.value)
     assert path.read_bytes() == b"old"
-    assert files_in(tmp_path) == ["file"]
+    assert list(files_in(tmp_path)) == ["file"]
 
 
 @pytest.mark.parametrize("kind", SAVERS)
+@pytest.mark.slow
 def test_a_disk_that_is_full(kind, tmp_path):
     """A limit on the size of files stands for it: the system refuses the write itself."""
     save, old, _ = SAVERS[kind]
@@ -110,7 +108,7 @@ def test_a_disk_that_is_full(kind, tmp_path):
     assert len(done.stderr.splitlines()) == 1
     assert str(path) in done.stderr and "could not be written" in done.stderr
     assert path.read_bytes() == before
-    assert files_in(tmp_path) == ["file"]
+    assert list(files_in(tmp_path)) == ["file"]
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
@@ -119,7 +117,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         storage.save_text("new", tmp_path / "file" / "inside")
     with pytest.raises(InputError, match="could not be written"):
         storage.save_text("new", tmp_path)
-    assert files_in(tmp_path) == ["file"]
+    assert list(files_in(tmp_path)) == ["file"]
 
 
 def test_what_a_killed_process_left_is_no_obstacle(tmp_path):
@@ -129,7 +127,7 @@ def test_what_a_killed_process_left_is_no_obstacle(tmp_path):
         from pathlib import Path
         from attention_dynamics.files import storage
 
-        with storage.write_whole(Path(sys.argv[1])) as file:
+        with storage.atomic_write(Path(sys.argv[1])) as file:
             file.write(b"x" * 100_000)
             file.flush()
             os.kill(os.getpid(), 9)
@@ -141,12 +139,12 @@ def test_what_a_killed_process_left_is_no_obstacle(tmp_path):
     assert done.returncode == -9
     assert path.read_bytes() == b"old" and len(files_in(tmp_path)) == 2
     storage.save_text("new", path)
-    assert path.read_text() == "new" and files_in(tmp_path) == ["file"]
+    assert path.read_text() == "new" and list(files_in(tmp_path)) == ["file"]
 
 
 def test_two_processes_do_not_write_the_same_file(tmp_path):
     path = tmp_path / "file"
-    with storage.write_whole(path) as file:
+    with storage.atomic_write(path) as file:
         file.write(b"first")
         with pytest.raises(InputError, match="another process"):
             storage.save_text("second", path)
@@ -157,7 +155,7 @@ def test_a_writer_that_comes_as_another_ends_does_not_touch_the_whole_file(tmp_p
     """Between opening the temporary file and locking it, the other may have renamed it."""
     path = tmp_path / "file"
     flock = fcntl.flock
-    other = storage.write_whole(path)
+    other = storage.atomic_write(path)
     other.__enter__().write(b"first")
 
     def other_ends_first(*arguments):
@@ -172,7 +170,7 @@ def test_a_writer_that_comes_as_another_ends_does_not_touch_the_whole_file(tmp_p
     except InputError:
         expected = b"first"
     assert path.read_bytes() == expected
-    assert files_in(tmp_path) == ["file"]
+    assert list(files_in(tmp_path)) == ["file"]
 
 
 @pytest.mark.parametrize("value", [{"w": torch.arange(6.0).reshape(2, 3), "n": 3}, torch.ones(4)])

@@ -1,17 +1,21 @@
-"""The code is formatted and linted by the rules in pyproject.toml."""
+"""The code is formatted, linted and type-checked by the rules in pyproject.toml."""
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 
-
-@pytest.mark.parametrize("command", [["check", "--no-cache"], ["format", "--check", "--no-cache"]])
-def test_ruff(command):
-    end = subprocess.run(
-        [sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True
-    )
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "--no-cache", "."],
+        ["ruff", "format", "--check", "--no-cache", "."],
+        ["mypy"],  # with its cache: 17 seconds without, 2 with
+    ],
+    ids=" ".join,
+)
+def test_style(command):
+    end = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
     assert end.returncode == 0, end.stdout + end.stderr

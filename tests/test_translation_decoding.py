@@ -1,4 +1,4 @@
-"""translation/decoding.py: against all hypotheses of a tiny vocabulary, greedy, a plain loop."""
+"""Beam search: against all hypotheses of a tiny vocabulary, greedy, and the plain way."""
 
 import itertools
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from attention_dynamics.analysis.ragged import Ragged
-from attention_dynamics.translation import data, decoding, model
+from attention_dynamics.translation import data, decoding, model, plain
 
 EOS, BOS = data.EOS, data.BOS
 CPU = torch.device("cpu")
@@ -28,9 +28,12 @@ def random_sources(vocab, count, seed=0):
     return Ragged.from_rows(rows, np.int64)
 
 
-def search(translator, sources, **options):
+WAYS = {"fast": decoding.beam_search, "plain": plain.beam_search}
+
+
+def search(translator, sources, way="fast", **options):
     tokens = torch.from_numpy(sources.values)
-    return decoding.beam_search(translator, tokens, torch.from_numpy(sources.lengths), **options)
+    return WAYS[way](translator, tokens, torch.from_numpy(sources.lengths), **options)
 
 
 def log_probs_of(translator, source, hypotheses):
@@ -75,10 +78,12 @@ def exhaustive(translator, source, vocab, max_tokens):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("uniform", [False, True])
-def test_a_beam_as_wide_as_the_space_finds_the_best_of_all(seed, uniform):
-    vocab, max_tokens = 4, 4
+@pytest.mark.parametrize("way", WAYS)
+def test_a_beam_as_wide_as_the_space_finds_the_best_of_all(way, seed, uniform):
+    vocab, max_tokens = 4, 4 if way == "fast" else 3
     translator, sources = make(vocab, seed, uniform), random_sources(vocab, 5, seed)
-    found, scores = search(translator, sources, beam=vocab**max_tokens, max_tokens=max_tokens)
+    beam = vocab**max_tokens
+    found, scores = search(translator, sources, way, beam=beam, max_tokens=max_tokens)
     for source, tokens, value in zip(sources, found, scores):
         expected, expected_score = exhaustive(translator, source, vocab, max_tokens)
         assert tokens == expected
@@ -86,10 +91,12 @@ def test_a_beam_as_wide_as_the_space_finds_the_best_of_all(seed, uniform):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_beam_1_is_greedy(seed):
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.slow
+def test_beam_1_is_greedy(way, seed):
     vocab, max_tokens = 9, 12
     translator, sources = make(vocab, seed), random_sources(vocab, 8, seed)
-    found, _ = search(translator, sources, beam=1, max_tokens=max_tokens)
+    found, _ = search(translator, sources, way, beam=1, max_tokens=max_tokens)
     for source, tokens in zip(sources, found):
         greedy = [BOS]
         while len(greedy) <= max_tokens and greedy[-1] != EOS:
@@ -97,7 +104,7 @@ def test_beam_1_is_greedy(seed):
         assert tokens == [token for token in greedy[1:] if token != EOS]
 
 
-def plain_beam_search(translator, source, beam, max_tokens):
+def by_whole_hypotheses(translator, source, beam, max_tokens):
     """One sentence, until all of its hypotheses have ended."""
     live, ended = [([], 0.0)], []
     for _ in range(max_tokens):
@@ -119,18 +126,20 @@ def plain_beam_search(translator, source, beam, max_tokens):
 
 @pytest.mark.parametrize("beam", [2, 3, 5, 20])
 @pytest.mark.parametrize("seed", range(5))
-def test_against_a_plain_beam_search(beam, seed):
+@pytest.mark.slow
+def test_against_the_plain_way_and_whole_hypotheses(beam, seed):
     """Also that a sentence may stop when its best hypothesis, not each of them, has ended."""
     vocab, max_tokens = 7, 8
     translator, sources = make(vocab, seed, scale=3.0), random_sources(vocab, 6, seed)
     found, scores = search(translator, sources, beam=beam, max_tokens=max_tokens)
-    lengths = set()
+    again, again_scores = search(translator, sources, "plain", beam=beam, max_tokens=max_tokens)
+    assert found == again
+    assert scores == pytest.approx(again_scores, abs=1e-12)
     for source, tokens, value in zip(sources, found, scores):
-        expected, expected_score = plain_beam_search(translator, source, beam, max_tokens)
+        expected, expected_score = by_whole_hypotheses(translator, source, beam, max_tokens)
         assert tokens == expected
         assert value == pytest.approx(expected_score, abs=1e-9)
-        lengths.add(len(tokens))
-    assert max(lengths) <= max_tokens
+    assert max(map(len, found)) <= max_tokens
 
 
 class Scripted:
@@ -161,7 +170,17 @@ class Scripted:
         return self.table[decoded[..., 0].long()]
 
 
-def test_what_has_ended_keeps_its_score_and_its_place():
+@pytest.mark.parametrize("way", WAYS)
+def test_where_all_are_equally_probable_the_shortest_wins(way):
+    """</s> at once: each token costs the same, and the beam has room for all."""
+    source = Ragged.from_rows([[BOS, EOS]] * 3, np.int64)
+    found, scores = search(Scripted(np.full((5, 5), 0.2).tolist()), source, way, beam=5)
+    assert found == [[]] * 3
+    assert np.exp(scores) == pytest.approx([0.2] * 3)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_has_ended_keeps_its_score_and_its_place(way):
     """</s> at once has 0.4. The greedy start, 0.6, leads to nothing better: 0.6 * 0.5."""
     end, a, b = EOS, 3, 4
     table = np.full((5, 5), 1e-9)
@@ -170,14 +189,14 @@ def test_what_has_ended_keeps_its_score_and_its_place():
     table[b, [end, b]] = 0.9, 0.1
     source = Ragged.from_rows([[BOS, EOS]], np.int64)
     scripted = Scripted(table.tolist())
-    found, scores = search(scripted, source, beam=2)
+    found, scores = search(scripted, source, way, beam=2)
     assert found == [[]] and np.exp(scores) == pytest.approx([0.4])
-    assert scripted.steps == 2  # nothing can overtake it then
-    found, scores = search(Scripted(table.tolist()), source, beam=1)
+    assert way == "plain" or scripted.steps == 2  # nothing can overtake it then
+    found, scores = search(Scripted(table.tolist()), source, way, beam=1)
     assert found[0][0] == a  # greedy cannot turn back
     # a long hypothesis that stays the more probable one wins over a short one that has ended
     table[a, [a, b]] = 0.01, 0.99
-    found, scores = search(Scripted(table.tolist()), source, beam=2)
+    found, scores = search(Scripted(table.tolist()), source, way, beam=2)
     assert found == [[a, b]] and np.exp(scores) == pytest.approx([0.6 * 0.99 * 0.9])
 
 

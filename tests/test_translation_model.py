@@ -1,4 +1,7 @@
-"""translation/model.py and influence.py, against plain loops in double precision."""
+"""The translator, α, β and Δ against the plain way, and that against loops and differences.
+
+In double precision.
+"""
 
 import json
 
@@ -8,12 +11,21 @@ import torch
 from conftest import ROOT
 from torch import nn
 
-from attention_dynamics.analysis.ragged import Ragged
+from attention_dynamics.analysis.ragged import Ragged, offsets_of
 from attention_dynamics.cli import InputError
+from attention_dynamics.kernels.plain import packed
 from attention_dynamics.kernels.products import linear, multiplier, product
-from attention_dynamics.translation import data, evaluation, influence, model, word_baseline
+from attention_dynamics.translation import (
+    data,
+    evaluation,
+    influence,
+    model,
+    plain,
+    word_baseline,
+)
 
 VOCAB, H = 23, 5
+CPU = torch.device("cpu")
 # lengths of source and target, <s> and </s> included
 SHAPES = {
     "ragged": [(5, 7), (2, 2), (9, 3), (3, 11), (2, 4)],
@@ -34,6 +46,14 @@ def make(uniform=False, n_layers=2, dropout=0.5, seed=0, dtype=torch.float64, vo
     return translator
 
 
+def plain_of(translator):
+    """The plain translator with the same weights."""
+    sizes = len(translator.encoder), translator.dropout, translator.uniform
+    theirs = plain.PlainTranslator(translator.output.out_features, H, *sizes)
+    theirs.load_state_dict(translator.state_dict())
+    return theirs.to(translator.output.weight.dtype).train(translator.training)
+
+
 def random_pairs(case, seed=0, vocab=VOCAB):
     rng = np.random.default_rng(seed)
 
@@ -47,10 +67,10 @@ def random_pairs(case, seed=0, vocab=VOCAB):
     return data.Pairs(source, target, ["text"] * len(SHAPES[case]))
 
 
-# DESIGN section 2 for one sentence pair: PyTorch's own bidirectional LSTM of two layers, no batch
+# The formulas for one sentence pair: PyTorch's own bidirectional LSTM of two layers, no batch
 
 
-def plain(translator, embedded, target):
+def of_sentence(translator, embedded, target):
     """log p of the whole vocabulary (predicted, vocabulary), α and β (predicted, source)."""
     n_layers = len(translator.encoder)
     encoder = nn.LSTM(H, H, n_layers, bidirectional=True, dtype=embedded.dtype)
@@ -79,9 +99,9 @@ def plain(translator, embedded, target):
     return torch.stack(log_probs), torch.stack(alphas), torch.stack(betas)
 
 
-def plain_of_pairs(translator, pairs):
+def of_pairs(translator, pairs):
     found = [
-        plain(translator, translator.embedding(torch.from_numpy(s)), torch.from_numpy(t))
+        of_sentence(translator, translator.embedding(torch.from_numpy(s)), torch.from_numpy(t))
         for s, t in zip(pairs.source, pairs.target)
     ]
     log_probs, alphas, betas = zip(*found)
@@ -94,13 +114,18 @@ def test_against_one_sentence_at_a_time(case, uniform, n_layers):
     translator, pairs = make(uniform, n_layers), random_pairs(case)
     batch = data.to_tensors(pairs)
     with torch.no_grad():
-        log_probs, alpha, beta = plain_of_pairs(translator, pairs)
-        output = translator(*batch)
-    assert torch.allclose(output.logits.log_softmax(dim=1), log_probs, atol=1e-10)
-    assert torch.allclose(output.alpha, alpha, atol=1e-10)
-    again, found_beta = evaluation.token_evidence(translator, *batch)
-    assert torch.allclose(again.logits, output.logits) and torch.equal(again.alpha, output.alpha)
-    assert torch.allclose(found_beta, beta, atol=1e-10)
+        log_probs, alpha, beta = of_pairs(translator, pairs)
+        outputs = [translator(*batch), plain_of(translator)(*batch)]
+    evidence = [
+        evaluation.token_evidence(translator, *batch),
+        plain.token_evidence(plain_of(translator), *batch),
+    ]
+    for output, (again, found_beta) in zip(outputs, evidence):
+        assert torch.allclose(output.logits.log_softmax(dim=1), log_probs, atol=1e-10)
+        assert torch.allclose(output.alpha, alpha, atol=1e-10)
+        assert torch.allclose(again.logits, output.logits, atol=1e-12)
+        assert torch.allclose(again.alpha, output.alpha, atol=1e-12)
+        assert torch.allclose(found_beta, beta, atol=1e-10)
 
 
 def test_evidence_in_chunks_is_the_same(monkeypatch):
@@ -117,7 +142,7 @@ def test_evidence_where_exponentials_leave_the_range_of_floats(scale):
     translator, pairs = make(), random_pairs("ragged")
     with torch.no_grad():
         translator.output.weight *= scale
-        _, _, beta = plain_of_pairs(translator, pairs)
+        _, _, beta = of_pairs(translator, pairs)
         output, found = evaluation.token_evidence(translator, *data.to_tensors(pairs))
     assert bool((output.logits.abs() > 1000).any()) == (scale > 1)
     assert torch.allclose(found, beta, rtol=1e-10, atol=1e-10)
@@ -143,12 +168,12 @@ def test_padding_never_changes_a_result():
     """A sentence pair alone, and in a batch with longer and shorter ones."""
     translator, pairs = make(), random_pairs("ragged")
     together, beta = evaluation.token_evidence(translator, *data.to_tensors(pairs))
-    delta = influence.gradient_influence(translator, pairs, torch.device("cpu"), 3)
+    delta = influence.gradient_influence(translator, pairs, CPU, 3)
     found = []
     for row in range(len(pairs)):
         alone = pairs.take(np.array([row]))
         output, evidence = evaluation.token_evidence(translator, *data.to_tensors(alone))
-        influences = influence.gradient_influence(translator, alone, torch.device("cpu"), 3)
+        influences = influence.gradient_influence(translator, alone, CPU, 3)
         found.append((output.alpha, output.logits, evidence, torch.from_numpy(influences)))
     alpha, logits, evidence, influences = (torch.cat(x) for x in zip(*found))
     assert torch.allclose(together.alpha, alpha, atol=1e-12)
@@ -159,8 +184,8 @@ def test_padding_never_changes_a_result():
 
 @pytest.mark.parametrize(("case", "uniform"), CASES)
 @pytest.mark.parametrize("n_layers", [1, 2, 3])
-@pytest.mark.parametrize("batch_size", [1, 3, 16])
-def test_influence_against_a_backward_pass_per_target_token(case, uniform, n_layers, batch_size):
+@pytest.mark.slow
+def test_influence_against_a_backward_pass_per_target_token(case, uniform, n_layers):
     translator = make(uniform, n_layers).requires_grad_(False)
     pairs = random_pairs(case)
     expected = []
@@ -168,14 +193,77 @@ def test_influence_against_a_backward_pass_per_target_token(case, uniform, n_lay
         embedded = translator.embedding(torch.from_numpy(source))
         scale = torch.ones(len(source), dtype=torch.float64, requires_grad=True)
         target = torch.from_numpy(target)
-        log_probs, _, _ = plain(translator, embedded * scale[:, None], target)
+        log_probs, _, _ = of_sentence(translator, embedded * scale[:, None], target)
         for t, token in enumerate(target[1:]):
             (gradient,) = torch.autograd.grad(-log_probs[t, token], scale, retain_graph=True)
             expected.append(-gradient)
     expected = torch.cat(expected).numpy()
-    found = influence.gradient_influence(translator, pairs, torch.device("cpu"), batch_size)
-    assert found.dtype == np.float32
-    assert abs(found - expected).max() < 1e-6 * max(1, abs(expected).max())
+    found = [
+        plain.gradient_influence(plain_of(translator), pairs, CPU),
+        *(influence.gradient_influence(translator, pairs, CPU, size) for size in (1, 3, 16)),
+    ]
+    for delta in found:
+        assert delta.dtype == np.float32
+        assert abs(delta - expected).max() < 1e-6 * max(1, abs(expected).max())
+
+
+@pytest.mark.parametrize(("case", "uniform"), CASES)
+def test_influence_against_the_plain_way(case, uniform):
+    """Sentence after sentence, in double precision; of this model and of the plain one."""
+    translator, pairs = make(uniform), random_pairs(case)
+    for source, target in zip(pairs.source, pairs.target):
+        source, target = torch.from_numpy(source), torch.from_numpy(target)
+        (found,) = influence.influence_of_equal_lengths(translator, source[None], target[None])
+        for way in (translator, plain_of(translator)):
+            expected = plain.influence_of_sentence(way, source, target)
+            assert torch.allclose(found, expected, rtol=0, atol=1e-12)
+
+
+class GRUTranslator(model.Translator):
+    """A translator with another encoder, as a user would write it."""
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.encoder = nn.GRU(H, H, bidirectional=True)
+
+    def encoder_states(self, embedded, lengths):
+        hidden, final = packed(self.encoder, embedded, lengths)
+        state = final.mean(dim=0).expand(self.decoder.num_layers, -1, -1).contiguous()
+        return hidden, (state, torch.zeros_like(state))
+
+
+def test_influence_of_a_translator_with_another_encoder():
+    """It is the plain way's; the fast one is for the published model alone."""
+    torch.manual_seed(0)
+    other = GRUTranslator(VOCAB, H, 2, 0.5, False).double().eval().requires_grad_(False)
+    pairs, step = random_pairs("ragged"), 1e-5
+    delta = Ragged(
+        influence.gradient_influence(other, pairs, CPU, 3),
+        offsets_of(pairs.source.lengths * (pairs.target.lengths - 1)),
+    )
+    for row, found in enumerate(delta):
+        source, *rest = data.to_tensors(pairs.take(np.array([row])))
+        predicted = model.without_first(*rest[1:])[:, None]
+        embedded = other.embedding(source)
+        for place, by_place in enumerate(found.reshape(len(predicted), len(source)).T):
+            log_probs = []
+            for change in (step, -step):
+                scale = torch.ones(len(source), 1, dtype=torch.float64)
+                scale[place] += change
+                logits = other.from_embedded(embedded * scale, *rest).logits
+                log_probs.append(logits.log_softmax(dim=1).gather(1, predicted)[:, 0])
+            expected = (log_probs[0] - log_probs[1]) / (2 * step)
+            assert np.allclose(by_place, expected, atol=1e-7)
+    assert abs(delta.values).max() > 1e-3
+
+
+def test_the_fast_influence_is_for_unchanged_translators_alone():
+    translator = make()
+    assert influence.is_written_out(translator)
+    assert not influence.is_written_out(plain_of(translator))
+    assert not influence.is_written_out(GRUTranslator(VOCAB, H, 2, 0.5, False))
+    translator.decoder = nn.GRU(H, H, 2)
+    assert not influence.is_written_out(translator)
 
 
 @pytest.mark.parametrize("uniform", [False, True])
@@ -196,7 +284,7 @@ def test_influence_against_finite_differences(uniform):
                 scale = torch.ones(len(source), 1, dtype=torch.float64)
                 scale[place] += change
                 with torch.no_grad():
-                    all_log_probs, _, _ = plain(translator, embedded * scale, target)
+                    all_log_probs, _, _ = of_sentence(translator, embedded * scale, target)
                 log_probs.append(all_log_probs.gather(1, target[1:, None])[:, 0])
             expected = (log_probs[0] - log_probs[1]) / (2 * step)  # -d NLL / d m
             assert torch.allclose(found[row, : len(expected), place], expected, atol=1e-8)
@@ -204,9 +292,9 @@ def test_influence_against_finite_differences(uniform):
 
 def test_influence_in_batches_of_every_size(monkeypatch):
     translator, pairs = make(), random_pairs("ragged")
-    whole = influence.gradient_influence(translator, pairs, torch.device("cpu"), 16)
+    whole = influence.gradient_influence(translator, pairs, CPU, 16)
     monkeypatch.setattr(influence, "PAIRS_AT_ONCE", 1)
-    one_by_one = influence.gradient_influence(translator, pairs, torch.device("cpu"), 16)
+    one_by_one = influence.gradient_influence(translator, pairs, CPU, 16)
     assert np.allclose(whole, one_by_one, atol=1e-7)
     rng = np.random.default_rng(0)
     n_source, n_target = rng.integers(2, 6, (2, 50))
@@ -231,14 +319,14 @@ def test_dropout_is_for_training_alone():
 
 def test_validate_is_the_mean_over_target_tokens(monkeypatch):
     translator, pairs = make(), random_pairs("ragged")
-    log_probs, _, _ = plain_of_pairs(translator, pairs)
+    log_probs, _, _ = of_pairs(translator, pairs)
     predicted = torch.from_numpy(np.concatenate([target[1:] for target in pairs.target]))
     loss = -log_probs.gather(1, predicted[:, None]).mean().item()
     accuracy = 100 * (log_probs.argmax(dim=1) == predicted).double().mean().item()
     translator.train()
     for tokens in (1, 10, 1000):
         monkeypatch.setattr(evaluation, "EVAL_TOKENS", tokens)
-        found = evaluation.validate(translator, pairs, torch.device("cpu"))
+        found = evaluation.validate(translator, pairs, CPU)
         assert found == pytest.approx((loss, accuracy), abs=1e-9)
     assert translator.training
 
@@ -247,15 +335,15 @@ def test_evaluation_columns_are_those_of_the_model(monkeypatch):
     """In the order of the sentences, whatever the batches; metas of each split."""
     translator, pairs = make(dtype=torch.float32), random_pairs("ragged")
     splits = {"val": np.arange(3), "train": np.arange(3, 5)}
-    _, alpha, beta = plain_of_pairs(translator, pairs)
+    _, alpha, beta = of_pairs(translator, pairs)
     for tokens in (1, 12, 1000):
         monkeypatch.setattr(evaluation, "EVAL_TOKENS", tokens)
         with torch.no_grad():
-            columns = evaluation.evaluate_checkpoint(translator, pairs, splits, torch.device("cpu"))
+            columns = evaluation.evaluate_checkpoint(translator, pairs, splits, False, CPU)
         assert abs(columns["alpha"] - alpha.detach().numpy()).max() < 1e-5
         assert abs(columns["beta"] - beta.detach().numpy()).max() < 1e-4
         for split, rows in splits.items():
-            expected = evaluation.validate(translator, pairs.take(rows), torch.device("cpu"))
+            expected = evaluation.validate(translator, pairs.take(rows), CPU)
             metas = columns["metas"]
             assert metas[f"{split}_acc"] == pytest.approx(expected[1])
             assert np.log(metas[f"{split}_perplexity"]) == pytest.approx(expected[0], abs=1e-5)
@@ -293,7 +381,7 @@ def test_losses_of_the_word_baseline(case, published):
             counted = [*target.tolist(), *[data.PAD] * (longest - len(target))]
         for token in counted:
             expected -= log_probs[token].item()
-    found = word_baseline.summed_loss(baseline, pairs, torch.device("cpu"), published)
+    found = word_baseline.summed_loss(baseline, pairs, CPU, published)
     assert found.item() == pytest.approx(expected, rel=1e-12)
 
 
@@ -324,30 +412,36 @@ def test_linear_has_the_gradients_of_a_linear_layer(dtype, shape):
         assert torch.allclose(found, expected, atol=1e-5)
         by_output = torch.randn_like(expected)
         wanted = torch.autograd.grad(expected, [x, weight], by_output)
-        for ours, plain_one in zip(torch.autograd.grad(found, [x, weight], by_output), wanted):
-            assert torch.allclose(ours, plain_one, atol=1e-4)
+        for ours, theirs in zip(torch.autograd.grad(found, [x, weight], by_output), wanted):
+            assert torch.allclose(ours, theirs, atol=1e-4)
 
 
-def test_losses_and_their_gradients_are_those_of_the_logits():
-    """Of one target token more than of another, so that each has a gradient of its own."""
-    for case, uniform in CASES:
-        translator, batch = make(uniform), data.to_tensors(random_pairs(case))
-        predicted = model.without_first(*batch[2:])
-        expected = model.nll(translator(*batch).logits, predicted)
-        found = translator.losses(*batch)
-        assert torch.allclose(found, expected, atol=1e-12)
-        scale = torch.rand(len(predicted), dtype=torch.float64)
-        parameters = list(translator.parameters())
-        gradients = [
-            torch.autograd.grad((scale * losses).sum(), parameters, allow_unused=uniform)
-            for losses in (found, expected)
-        ]
-        for name, ours, plain_one in zip(dict(translator.named_parameters()), *gradients):
-            if uniform and name.startswith("query."):  # uniform attention has no use for it
-                ours, plain_one = (g if g is None else g.abs().sum() for g in (ours, plain_one))
-                assert not ours and not plain_one
-            else:
-                assert torch.allclose(ours, plain_one, atol=1e-12), name
+@pytest.mark.parametrize(("case", "uniform"), CASES)
+def test_losses_and_their_gradients_are_those_of_the_logits(case, uniform):
+    """Of one target token more than of another, so that each has a gradient of its own.
+
+    And of the plain way.
+    """
+    translator, batch = make(uniform), data.to_tensors(random_pairs(case))
+    theirs = plain_of(translator)
+    predicted = model.without_first(*batch[2:])
+    found = [
+        (translator, translator.losses(*batch)),
+        (translator, model.nll(translator(*batch).logits, predicted)),
+        (theirs, theirs.losses(*batch)),
+    ]
+    scale = torch.rand(len(predicted), dtype=torch.float64)
+    gradients = [
+        torch.autograd.grad((scale * losses).sum(), list(way.parameters()), allow_unused=uniform)
+        for way, losses in found
+    ]
+    for _, losses in found[1:]:
+        assert torch.allclose(found[0][1], losses, atol=1e-12)
+    for name, ours, *others in zip(dict(translator.named_parameters()), *gradients):
+        if uniform and name.startswith("query."):  # uniform attention has no use for it
+            assert not any(g is not None and g.any() for g in (ours, *others))
+        else:
+            assert all(torch.allclose(ours, other, atol=1e-12) for other in others), name
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -367,7 +461,7 @@ def test_log_probs_of_very_unlike_logits(dtype):
 
 
 def test_parameter_counts():
-    """At the published sizes, from DESIGN section 2: 8,000 pieces, hidden size 256, two layers."""
+    """At the published sizes: 8,000 pieces, hidden size 256, two layers."""
     v, h = 8000, 256
 
     def lstm(inputs):
