@@ -60,7 +60,7 @@ step "Sequence copying, small: permutations of 20 tokens against 20 of 30, four 
 "$PYTHON" plot_copying.py --experiments toy_20of20 toy_20of30 --name toy
 
 cd ..
-step "Agreement over training. What each column means: README.md, Results"
+step "Agreement over training. What each column means: docs/files.md"
 for task in classification translation; do
   echo
   echo "$task"

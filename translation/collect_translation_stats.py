@@ -4,7 +4,7 @@ reads:   outputs/<dataset>_logs.pkl, from eval_dump.py;
          outputs/<dataset>embedding<embed_dim>translation.pkl, from embedding_beta.py
 writes:  a table to the terminal, and --out_file: a pickle of {(dataset, metric, "val" | "train",
          performance): {"agr_unif": ..., "xi_unif": ..., ...}}; the performance is "val_acc" or
-         "val_bleu", "train_acc" or "train_bleu"; the README has all keys
+         "val_bleu", "train_acc" or "train_bleu"; docs/files.md has all keys
 next:    plot_dynamics.py and explore.py; report.py in the root
 
 example:
