@@ -1,4 +1,4 @@
-"""Every command in the README works as it stands; docs/flags.md has every flag of every script."""
+"""Every command in the README works as it stands, and docs/flags.md has every flag."""
 
 import re
 import shlex
@@ -169,7 +169,7 @@ def scripts(task: str) -> list[Path]:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_flags_are_in_the_table(task, capsys):
-    """Every flag that --help shows is in docs/flags.md, those of folders and device once for all."""
+    """Every flag that --help shows is in docs/flags.md; folders and device are there once."""
     text = (ROOT / "docs" / "flags.md").read_text()
     everywhere = {"--help", "--device", *re.findall(r"--\w+_dir\b", text)}
     documented = set(re.findall(r"--\w+", text))
