@@ -3,7 +3,7 @@
 reads:   in outputs/: <dataset>_logs.pkl, from eval_dump.py; <dataset>embedding<embed_dim>beta.pkl,
          from embedding_beta.py; <dataset>_logistic_beta.pkl, from logistic_beta.py, if it is there
 writes:  a table to the terminal, and --out_file: a pickle of {(dataset, metric, "val" | "train",
-         "test_acc" | "train_acc"): {"agr_unif": ..., "xi_unif": ..., ...}}; docs/files.md has all keys
+         "test_acc" | "train_acc"): {"agr_unif": ..., ...}}; docs/files.md has all keys
 next:    plot_dynamics.py and explore.py; report.py in the root
 
 example:
