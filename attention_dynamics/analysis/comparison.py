@@ -1,0 +1,240 @@
+"""Two settings compared: the difference of every figure of the table, and how sure it is.
+
+Both settings are evaluated on the same sentences, so these are paired: a resample has the same
+sentences in both, and a permutation swaps the two settings within a sentence (Efron and Tibshirani
+1993, chapters 8 and 15; Noreen 1989 calls the latter approximate randomization).
+"""
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from attention_dynamics.analysis import bootstrap, dynamics
+from attention_dynamics.analysis.bootstrap import Agreement
+from attention_dynamics.analysis.dynamics import Measured
+from attention_dynamics.analysis.task import Task
+
+TOLERANCE = 1e-12  # of differences that are equal but for rounding
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One figure of two settings, ``a`` and ``b``.
+
+    Attributes
+    ----------
+    a, b : its values; infinite for a ξ that is never reached, None if it cannot be computed
+    interval : of the difference a - b, 95%, over sentences. An end is infinite where a ξ is never
+        reached in one of the settings. None if there is no such interval: no resamples, or a ξ that
+        neither setting reaches in some resample, so that there is no difference
+    runs_interval : the same over comparison runs and sentences; None also for a figure that has no
+        comparison runs in it, or if a setting has a single one
+    p : of the permutation test; None if it cannot be made
+    never : of a ξ, the shares of resamples in which a does not reach it, b does not, neither does
+    """
+
+    a: float | None
+    b: float | None
+    interval: tuple[float, float] | None = None
+    runs_interval: tuple[float, float] | None = None
+    p: float | None = None
+    never: tuple[float, float, float] | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """a - b; None if there is none, as when neither setting reaches a ξ."""
+        if self.a is None or self.b is None or (math.isinf(self.a) and math.isinf(self.b)):
+            return None
+        return self.a - self.b
+
+
+def sentence_keys(task: Task, dump: dict[str, Any], split: str) -> list[Hashable]:
+    """What tells the sentences of a split apart: the words, and the label or the target's words."""
+    every = task.sentences_of(dump)
+    sentences = every.take(every.rows_of(split))
+    vocab = np.array(dump["vocab"], dtype=object)
+    source = [tuple(vocab[row]) for row in sentences.source]
+    if sentences.target is None:
+        return list(zip(source, np.asarray(sentences.labels).tolist()))
+    return list(zip(source, (tuple(vocab[row]) for row in sentences.target)))
+
+
+def pairs(a: list[Hashable], b: list[Hashable]) -> tuple[np.ndarray, np.ndarray]:
+    """The sentences that occur in both, in the order of ``a``: their numbers in ``a`` and in ``b``.
+
+    A sentence that occurs several times is paired as often as it occurs in both.
+    """
+    waiting: dict[Hashable, deque[int]] = defaultdict(deque)
+    for number, key in enumerate(b):
+        waiting[key].append(number)
+    found = [(number, waiting[key].popleft()) for number, key in enumerate(a) if waiting[key]]
+    numbers = np.array(found, dtype=np.int64).reshape(-1, 2)
+    return numbers[:, 0], numbers[:, 1]
+
+
+def compare(
+    a: Measured, b: Measured, paired: bool, resamples: int, permutations: int, seed: int
+) -> dict[str, Compared]:
+    """Every ``agr_``, ``xi_`` and ``baseline``, and ``best_perf``, of two settings.
+
+    The interval is of the bootstrap over sentences, given the trained models. That over runs draws
+    for each resample and setting as many comparison runs as there are, with replacement, then
+    sentences; the gold and the uniform run stay, so that it is only of ``xi_`` and ``baseline``.
+
+    The null hypothesis of the permutation test: for each sentence, all its agreements with one
+    setting's models and all those with the other's are exchangeable. A permutation swaps each
+    sentence's, of all checkpoints and runs at once, with probability 1/2 (if not ``paired``: deals
+    out all sentences again), and the absolute difference is computed again; p is (count + 1) /
+    (permutations + 1), with the count of those at least as large as the observed one. For ``xi_``,
+    performances stay with their setting, "never" lies above every performance, and two "never"
+    do not differ. The means over comparison runs are over all their defined rows here.
+
+    Parameters
+    ----------
+    a, b : of the same sentences in the same order, if ``paired``
+    resamples, permutations : 0 for no intervals, no test
+    """
+    values_a, values_b = (dynamics.figures(measured) for measured in (a, b))
+    if paired:
+        sentences_a = sentences_b = [seed, 0]
+    else:
+        sentences_a, sentences_b = [seed, 0], [seed, 1]
+
+    def resampled(by_runs: bool) -> tuple[dict[str, np.ndarray], ...]:
+        return tuple(
+            dynamics.weighted_figures(
+                measured,
+                bootstrap.weights(measured.n_sentences, resamples, sentences),
+                drawn_runs(measured.n_runs, resamples, [seed, number]) if by_runs else None,
+            )
+            for number, (measured, sentences) in enumerate([(a, sentences_a), (b, sentences_b)], 2)
+        )
+
+    of_sentences = resampled(by_runs=False) if resamples else ({}, {})
+    several = resamples and min(a.n_runs, b.n_runs) > 1
+    of_runs = resampled(by_runs=True) if several else ({}, {})
+    p_values = permutation_test(a, b, paired, permutations, [seed, 4]) if permutations else {}
+
+    compared = {}
+    keys = [key for key in values_a | values_b if key.startswith(("agr_", "xi_"))]
+    for key in dict.fromkeys([*keys, "baseline", "best_perf"]):
+        one, other = _figure(values_a, key), _figure(values_b, key)
+        found = compared[key] = Compared(one, other, p=p_values.get(key))
+        if found.a is None or found.b is None:
+            continue
+        if key in of_sentences[0]:
+            x, y = (resampled[key] for resampled in of_sentences)
+            found = replace(found, interval=difference_interval(x, y))
+            if key.startswith("xi_"):
+                a_never, b_never = np.isinf(x), np.isinf(y)
+                shares = a_never.mean(), b_never.mean(), (a_never & b_never).mean()
+                found = replace(found, never=shares)
+        if key in of_runs[0] and not key.startswith("agr_"):
+            runs_interval = difference_interval(of_runs[0][key], of_runs[1][key])
+            found = replace(found, runs_interval=runs_interval)
+        compared[key] = found
+    return compared
+
+
+def _figure(values: dict[str, Any], key: str) -> float | None:
+    """Infinite if a ξ is never reached; None if there is no figure."""
+    level = values.get(key.replace("xi_", "agr_"))
+    if level is None or math.isnan(level):
+        return None
+    return math.inf if values[key] is None else values[key]
+
+
+def difference_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float] | None:
+    """Of the differences in resamples (resamples,); None if some do not exist."""
+    if (np.isinf(a) & np.isinf(b)).any():
+        return None
+    return bootstrap.interval(a - b)
+
+
+def drawn_runs(n_runs: int, resamples: int, seed: list[int]) -> np.ndarray:
+    """The comparison runs of each resample, drawn with replacement: int (resamples, runs)."""
+    return np.random.default_rng(seed).integers(n_runs, size=(resamples, n_runs))
+
+
+def permutation_test(
+    a: Measured, b: Measured, paired: bool, permutations: int, seed: list[int]
+) -> dict[str, float]:
+    """The p values of :func:`compare`; none if the settings have other iterations."""
+    if a.iterations != b.iterations:
+        return {}
+
+    def first() -> Iterator[np.ndarray]:
+        return assignments(a.n_sentences, b.n_sentences, paired, permutations, seed)
+
+    x = dynamics.weighted_figures(joined(a, b), first())
+    second = replace(joined(a, b), performances=_means(b.performances))
+    y = dynamics.weighted_figures(second, (1 - part for part in first()))
+    p_values = {}
+    for key in x:
+        both_never = np.isinf(x[key]) & np.isinf(y[key])
+        with np.errstate(invalid="ignore"):
+            differences = np.where(both_never, 0.0, np.abs(x[key] - y[key]))
+        # what is undefined counts as large: the p value is then too high rather than too low
+        as_large = ~(differences < differences[0] - TOLERANCE)
+        p_values[key] = float(as_large.mean())  # with the observed one, which comes first
+    return p_values
+
+
+def assignments(
+    a: int, b: int, paired: bool, permutations: int, seed: list[int]
+) -> Iterator[np.ndarray]:
+    """Which sentences of both settings, end to end, belong to the first one: 1 or 0.
+
+    float64 (some permutations, a + b), in parts; in the first row nothing is permuted.
+    """
+    rng = np.random.default_rng(seed)
+    observed = np.repeat([1.0, 0.0], [a, b])
+    yield observed[None]
+    for count, _ in bootstrap.shapes(a + b, permutations):
+        if paired:
+            kept = rng.integers(2, size=(count, a)).astype(np.float64)
+            yield np.concatenate([kept, 1 - kept], axis=1)
+        else:
+            yield rng.permuted(np.tile(observed, (count, 1)), axis=1)
+
+
+def joined(a: Measured, b: Measured) -> Measured:
+    """The sentences of both settings, end to end, as if they were one; the performances of ``a``.
+
+    Comparison runs are pooled. A sentence of either setting weighs the same, however many runs
+    there are; all numbers that were whole stay whole, so that ties stay ties.
+    """
+
+    def pooled(of_a: list[Agreement], of_b: list[Agreement]) -> Agreement:
+        sums, counts = (
+            np.concatenate(
+                [
+                    np.sum([getattr(agreement, part) for agreement in of], axis=0) * len(other)
+                    for of, other in ((of_a, of_b), (of_b, of_a))
+                ]
+            )
+            for part in ("sums", "counts")
+        )
+        return Agreement(math.nan, sums, counts)
+
+    levels = {
+        key: [pooled([x], [y]) for x, y in zip(of_a, of_b)]
+        for key, of_a in a.levels.items()
+        if of_a is not None and (of_b := b.levels.get(key)) is not None
+    }
+    return Measured(
+        levels=dict(levels),
+        alphas={it: [pooled(a.alphas[it], b.alphas[it])] for it in a.alphas},
+        baselines={it: [pooled(a.baselines[it], b.baselines[it])] for it in a.baselines},
+        performances=_means(a.performances),
+        best_perf=a.best_perf,
+        iterations=a.iterations,
+    )
+
+
+def _means(performances: dict[int, list[float]]) -> dict[int, list[float]]:
+    return {it: [float(np.mean(of_runs))] for it, of_runs in performances.items()}
