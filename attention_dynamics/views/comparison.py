@@ -100,6 +100,10 @@ def compare(args: argparse.Namespace, task: Task) -> None:
     """
     split = next(name for name, of in task.performances.items() if args.performance in of)
     names = args.names or names_of(args.A, args.B)
+    stem = re.sub(r"[^\w.=-]+", "_", f"{args.dataset}_{names[0]}_vs_{names[1]}")
+    path = args.out_file or args.outputs_dir / f"{stem}.csv"
+    if path.suffix[1:] in FORMATS:
+        raise InputError(f"--out_file {path} is for the CSV: give it another ending than a figure")
     whole = [measured_in(args, task, folder, split) for folder in (args.A, args.B)]
     settings = [measured for measured, _ in whole]
     if not args.unpaired:
@@ -112,8 +116,6 @@ def compare(args: argparse.Namespace, task: Task) -> None:
     about = [args.dataset, args.metric, split, args.performance]
     print(text_table(compared, heads, names, about))
     print("\n".join(notes(args, names, settings)))
-    stem = re.sub(r"[^\w.=-]+", "_", f"{args.dataset}_{names[0]}_vs_{names[1]}")
-    path = args.out_file or args.outputs_dir / f"{stem}.csv"
     storage.save_text(csv_table(args, compared, names, about, settings), path)
     print(path)
     figure = draw(compared, heads, names, about, settings)
@@ -215,25 +217,13 @@ def notes(args: argparse.Namespace, names: list[str], settings: list[Measured]) 
     if args.resamples:
         lines += [
             f"95% sentences: bootstrap over sentences, {args.resamples:,} resamples. It covers the "
-            "choice of sentences, not training again."
-        ]
-        if min(a.n_runs, b.n_runs) > 1:
-            rough = f" With {min(a.n_runs, b.n_runs)} runs it is rough."
-            lines += [
-                "95% runs, sentences: comparison runs resampled in each setting "
-                f"({a.n_runs} and {b.n_runs}), then sentences. The gold and the uniform run stay, "
-                "so only figures with comparison runs in them have it."
-                + rough
-                * (min(a.n_runs, b.n_runs) <= FEW_RUNS)
-            ]
-        else:
-            lines += ["No interval over runs: a setting has one comparison run."]
-        lines += [
+            "choice of sentences, not training again.",
+            over_runs(a.n_runs, b.n_runs),
             f"never: the shares of resamples in which {names[0]}, {names[1]} do not reach ξ; no "
-            "interval if in some neither does. ξ* has none."
+            "interval if in some neither does. ξ* has none.",
         ]
     if args.permutations and a.iterations != b.iterations:
-        lines += ["No p: the settings have other iterations, so sentences cannot be swapped."]
+        lines += ["No p: the settings differ in their iterations; sentences cannot be swapped."]
     elif args.permutations:
         swap = (
             "all sentences are dealt out again to the settings"
@@ -249,6 +239,18 @@ def notes(args: argparse.Namespace, names: list[str], settings: list[Measured]) 
             "Not corrected for the number of figures."
         ]
     return lines
+
+
+def over_runs(a: int, b: int) -> str:
+    """What the interval over so many comparison runs of each setting covers."""
+    if min(a, b) == 1:
+        return "No interval over runs: a setting has one comparison run."
+    covers = (
+        f"95% runs, sentences: comparison runs resampled in each setting ({a} and {b}), then "
+        "sentences. The gold and the uniform run stay, so only figures with several comparison "
+        "runs in them have it."
+    )
+    return f"{covers} With {min(a, b)} runs it is rough." if min(a, b) <= FEW_RUNS else covers
 
 
 def csv_table(
