@@ -15,7 +15,7 @@ from test_dynamics import LEVELS, plain_metric, random_evidence
 
 from attention_dynamics.analysis import bootstrap, comparison, dynamics, tables
 from attention_dynamics.analysis.bootstrap import Agreement
-from attention_dynamics.analysis.comparison import assignments, compare, drawn_runs, pairs
+from attention_dynamics.analysis.comparison import assignments, drawn_runs, pairs
 from attention_dynamics.analysis.dynamics import Measured, figures, measure
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.metrics import METRICS
@@ -39,6 +39,11 @@ def setting(seed, comparisons, metric=TOP5, rows=25, clustered=False):
         evidence = replace(evidence, sentence=sentence)
     measured = measure(runs, evidence, METRICS[metric], LEVELS)
     return measured, (metric, runs, tables, performance, evidence, sentence)
+
+
+def compare(a, b, *options, **more):
+    """Of one gold run."""
+    return comparison.compare([a], [b], *options, **more)
 
 
 def constant(values, perfs=PERFS, levels=None):
@@ -114,7 +119,8 @@ def test_runs_are_the_second_level():
     found = []
     for number, (measured, of) in enumerate([(a, of_a), (b, of_b)], 2):
         metric, runs, *rest = of
-        drawn = drawn_runs(measured.n_runs, RESAMPLES, [5, number])
+        gold, drawn = drawn_runs(1, measured.n_runs, RESAMPLES, [5, number])
+        assert not gold.any()
         assert drawn.shape == (RESAMPLES, measured.n_runs) and len(np.unique(drawn)) > 1
         values = {"xi_unif": [], "xi_px": [], "baseline": []}
         for chosen, weights in zip(drawn, counts):
@@ -134,15 +140,50 @@ def test_runs_are_the_second_level():
     assert all(f.runs_interval is None for key, f in compared.items() if key.startswith("agr_"))
 
 
+def test_the_gold_run_is_drawn_too():
+    settings, of_settings = zip(setting(0, 2), setting(1, 3))
+    golds = [
+        [measure(each, of[4], METRICS[TOP5], LEVELS) for each in of[1].golds] for of in of_settings
+    ]
+    for measured in golds[1][1:]:  # Δ of the first gold run alone
+        measured.levels["agr_grad"] = None
+    compared = comparison.compare(*golds, True, RESAMPLES, 0, seed=5)
+    only_first = compare(*settings, True, RESAMPLES, 0, seed=5)
+    counts = whole(26, RESAMPLES, [5, 0])
+    keys = ("agr_unif", "agr_px", "xi_unif", "xi_px")
+    found = []
+    for number, (metric, runs, *rest) in enumerate(of_settings, 2):
+        n_runs = len(runs.comparisons)
+        gold, drawn = drawn_runs(n_runs + 1, n_runs, RESAMPLES, [5, number])
+        assert set(gold) == set(range(n_runs + 1))
+        values = {key: [] for key in keys}
+        for each, chosen, weights in zip(gold, drawn, counts):
+            of_gold = runs.golds[each]
+            names = [of_gold.comparisons[run] for run in chosen]
+            resample = plain_intervals(
+                metric, replace(of_gold, comparisons=names), *rest, [weights]
+            )
+            for key in keys:
+                values[key] += resample[key]
+        found.append(values)
+    for key in keys:
+        assert compared[key].runs_interval == close(ends_of(*(values[key] for values in found)))
+        assert replace(compared[key], runs_interval=None) == replace(
+            only_first[key], runs_interval=None
+        )
+    assert compared["agr_px"].runs_interval == compared["agr_px"].interval
+    assert compared["agr_grad"].interval and compared["agr_grad"].runs_interval is None
+
+
 def test_one_comparison_run_has_no_interval_over_runs():
     a, _ = setting(0, 1)
     b, _ = setting(1, 3)
     compared = compare(a, b, True, 10, 0, seed=0)
     assert all(found.runs_interval is None for found in compared.values())
     assert compared["baseline"].interval is not None
-    assert "No interval over runs" in view.over_runs(1, 3)
-    assert "With 2 runs it is rough" in view.over_runs(5, 2)
-    assert "rough" not in view.over_runs(5, 4)
+    assert "No interval over runs" in view.over_runs(1, 3, "all")
+    assert "With 2 runs it is rough" in view.over_runs(5, 2, "all")
+    assert "rough" not in view.over_runs(5, 4, "Normal_A")
 
 
 # The permutation test

@@ -7,7 +7,7 @@ reads:   in A and B: <dataset>_logs.pkl, from eval_dump.py;
          <dataset>embedding<embed_dim>translation.pkl, from embedding_beta.py
 writes:  a table to the terminal, with 95% intervals and p values; as CSV and as a figure
          outputs/<dataset>_<A>_vs_<B>.csv, .png and .pdf
-next:    the notes below the table say what each interval covers
+next:    docs/files.md, "Comparing two settings", says how to read them
 
 example:
   python compare.py outputs outputs_average --dataset multi30k --names LSTM average

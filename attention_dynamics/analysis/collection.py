@@ -37,12 +37,10 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
     parser.add_argument(
         "--embed_dim", type=cli.positive_int, default=256, help="dimension of the word baseline"
     )
-    parser.add_argument(
-        "--gold",
-        choices=["Normal_A", "all"],
-        default="Normal_A",
-        help="all: add the mean, smallest and largest of each figure over gold runs; each normal "
-        "run is the gold run in turn, the others are the comparison runs",
+    add_gold(
+        parser,
+        "add the mean, smallest and largest of each figure over gold runs; each normal run is the "
+        "gold run in turn, the others are the comparison runs",
     )
     parser.add_argument(
         "--format", choices=tables.FORMATS, default="text", help="format of the printed table"
@@ -56,6 +54,12 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
     parser.add_argument("--bootstrap_seed", type=cli.seed, default=0, help="seed of the resamples")
     cli.add_folders(parser, script, "outputs")
     return parser
+
+
+def add_gold(parser: cli.Parser, all_runs: str) -> None:
+    """``--gold``, and what it does with all runs."""
+    choices = ["Normal_A", "all"]
+    parser.add_argument("--gold", choices=choices, default=choices[0], help=f"all: {all_runs}")
 
 
 def collect(args: argparse.Namespace, task: Task, every_performance: bool = False) -> None:

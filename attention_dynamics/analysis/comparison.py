@@ -7,8 +7,9 @@ sentences in both, and a permutation swaps the two settings within a sentence (E
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,8 @@ class Compared:
     interval : of the difference a - b, 95%, over sentences. An end is infinite where a ξ is never
         reached in one of the settings. None if there is no such interval: no resamples, or a ξ that
         neither setting reaches in some resample, so that there is no difference
-    runs_interval : the same over comparison runs and sentences; None also for a figure that has no
-        comparison runs in it, or if a setting has a single one
+    runs_interval : the same over runs and sentences; None also for a figure without runs to draw,
+        or if a setting has a single comparison run
     p : of the permutation test; None if it cannot be made
     never : of a ξ, the shares of resamples in which a does not reach it, b does not, neither does
     """
@@ -77,13 +78,17 @@ def pairs(a: list[Hashable], b: list[Hashable]) -> tuple[np.ndarray, np.ndarray]
 
 
 def compare(
-    a: Measured, b: Measured, paired: bool, resamples: int, permutations: int, seed: int
+    a: list[Measured],
+    b: list[Measured],
+    paired: bool,
+    resamples: int,
+    permutations: int,
+    seed: int,
 ) -> dict[str, Compared]:
     """Every ``agr_``, ``xi_`` and ``baseline``, and ``best_perf``, of two settings.
 
     The interval is of the bootstrap over sentences, given the trained models. That over runs draws
-    for each resample and setting as many comparison runs as there are, with replacement, then
-    sentences; the gold and the uniform run stay, so that it is only of ``xi_`` and ``baseline``.
+    runs for each resample and setting (:func:`over_runs`), then the same sentences.
 
     The null hypothesis of the permutation test: for each sentence, all its agreements with one
     setting's models and all those with the other's are exchangeable. A permutation swaps each
@@ -95,29 +100,22 @@ def compare(
 
     Parameters
     ----------
-    a, b : of the same sentences in the same order, if ``paired``
+    a, b : with each gold run that there is to draw from; the figures, the interval over sentences
+        and the test are of the first. Of the same sentences in the same order, if ``paired``
     resamples, permutations : 0 for no intervals, no test
     """
-    values_a, values_b = (dynamics.figures(measured) for measured in (a, b))
-    if paired:
-        sentences_a = sentences_b = [seed, 0]
-    else:
-        sentences_a, sentences_b = [seed, 0], [seed, 1]
-
-    def resampled(by_runs: bool) -> tuple[dict[str, np.ndarray], ...]:
-        return tuple(
-            dynamics.weighted_figures(
-                measured,
-                bootstrap.weights(measured.n_sentences, resamples, sentences),
-                drawn_runs(measured.n_runs, resamples, [seed, number]) if by_runs else None,
-            )
-            for number, (measured, sentences) in enumerate([(a, sentences_a), (b, sentences_b)], 2)
-        )
-
-    of_sentences = resampled(by_runs=False) if resamples else ({}, {})
-    several = resamples and min(a.n_runs, b.n_runs) > 1
-    of_runs = resampled(by_runs=True) if several else ({}, {})
-    p_values = permutation_test(a, b, paired, permutations, [seed, 4]) if permutations else {}
+    values_a, values_b = (dynamics.figures(golds[0]) for golds in (a, b))
+    of_sentences: list[dict[str, np.ndarray]] = [{}, {}]
+    of_runs: list[dict[str, np.ndarray]] = [{}, {}]
+    for number, golds in enumerate((a, b) if resamples else ()):
+        n_sentences = golds[0].n_sentences
+        weights = partial(bootstrap.weights, n_sentences, resamples, [seed, not paired and number])
+        of_sentences[number] = dynamics.weighted_figures(golds[0], weights())
+        if min(a[0].n_runs, b[0].n_runs) > 1:
+            of_runs[number] = over_runs(golds, resamples, weights, [seed, 2 + number])
+    p_values = {}
+    if permutations:
+        p_values = permutation_test(a[0], b[0], paired, permutations, [seed, 4])
 
     compared = {}
     keys = [key for key in values_a | values_b if key.startswith(("agr_", "xi_"))]
@@ -126,16 +124,16 @@ def compare(
         found = compared[key] = Compared(one, other, p=p_values.get(key))
         if found.a is None or found.b is None:
             continue
-        if key in of_sentences[0]:
-            x, y = (resampled[key] for resampled in of_sentences)
+        if all(key in of for of in of_sentences):
+            x, y = (of[key] for of in of_sentences)
             found = replace(found, interval=difference_interval(x, y))
             if key.startswith("xi_"):
                 a_never, b_never = np.isinf(x), np.isinf(y)
                 shares = a_never.mean(), b_never.mean(), (a_never & b_never).mean()
                 found = replace(found, never=shares)
-        if key in of_runs[0] and not key.startswith("agr_"):
-            runs_interval = difference_interval(of_runs[0][key], of_runs[1][key])
-            found = replace(found, runs_interval=runs_interval)
+        if all(key in of for of in of_runs):
+            x, y = (of[key] for of in of_runs)
+            found = replace(found, runs_interval=difference_interval(x, y))
         compared[key] = found
     return compared
 
@@ -155,9 +153,33 @@ def difference_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float] | N
     return bootstrap.interval(a - b)
 
 
-def drawn_runs(n_runs: int, resamples: int, seed: list[int]) -> np.ndarray:
-    """The comparison runs of each resample, drawn with replacement: int (resamples, runs)."""
-    return np.random.default_rng(seed).integers(n_runs, size=(resamples, n_runs))
+def over_runs(
+    golds: list[Measured],
+    resamples: int,
+    weights: Callable[[], Iterator[np.ndarray]],
+    seed: list[int],
+) -> dict[str, np.ndarray]:
+    """The figures of each resample of runs and sentences: {key: (resamples,)}.
+
+    A resample has one of the gold runs, and of its comparison runs as many as there are, drawn with
+    replacement. If there is one gold run, an ``agr_`` has no runs to draw, and is left out; so is
+    what some gold run lacks.
+    """
+    gold, runs = drawn_runs(len(golds), golds[0].n_runs, resamples, seed)
+    of_golds = [dynamics.weighted_figures(measured, weights(), runs) for measured in golds]
+    return {
+        key: np.stack([of[key] for of in of_golds])[gold, np.arange(resamples)]
+        for key in of_golds[0]
+        if all(key in of for of in of_golds) and not (len(golds) == 1 and key.startswith("agr_"))
+    }
+
+
+def drawn_runs(
+    n_golds: int, n_runs: int, resamples: int, seed: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The gold run of each resample, (resamples,), and its comparison runs, (resamples, runs)."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(n_golds, size=resamples), rng.integers(n_runs, size=(resamples, n_runs))
 
 
 def permutation_test(

@@ -13,7 +13,7 @@ import numpy as np
 
 from attention_dynamics import cli
 from attention_dynamics.analysis import comparison, dynamics
-from attention_dynamics.analysis.collection import load_betas
+from attention_dynamics.analysis.collection import add_gold, load_betas
 from attention_dynamics.analysis.comparison import Compared
 from attention_dynamics.analysis.dump import dump_path, load_dump
 from attention_dynamics.analysis.dynamics import Measured
@@ -61,6 +61,7 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
         help="resample the sentences of each setting on their own, all of them: for settings with "
         "other sentences or another tokenization",
     )
+    add_gold(parser, "draw the gold run, too, for the interval over runs, from all normal runs")
     parser.add_argument(
         "--resamples", type=cli.natural, default=1000, help="of the bootstrap; 0: no intervals"
     )
@@ -105,10 +106,10 @@ def compare(args: argparse.Namespace, task: Task) -> None:
     if path.suffix[1:] in FORMATS:
         raise InputError(f"--out_file {path} is for the CSV: give it another ending than a figure")
     whole = [measured_in(args, task, folder, split) for folder in (args.A, args.B)]
-    settings = [measured for measured, _ in whole]
+    a, b = (golds for golds, _ in whole)
     if not args.unpaired:
-        settings = paired(settings, [keys for _, keys in whole], names)
-    a, b = settings
+        a, b = paired([a, b], [keys for _, keys in whole], names)
+    settings = [a[0], b[0]]
     compared = comparison.compare(
         a, b, not args.unpaired, args.resamples, args.permutations, args.bootstrap_seed
     )
@@ -134,17 +135,22 @@ def names_of(a: Path, b: Path) -> list[str]:
 
 def measured_in(
     args: argparse.Namespace, task: Task, folder: Path, split: str
-) -> tuple[Measured, list]:
-    """The agreements in a folder of outputs, and the keys of its sentences."""
+) -> tuple[list[Measured], list]:
+    """The agreements in a folder of outputs, for each gold run, and the keys of its sentences."""
     dump = load_dump(folder, args.dataset)
     runs = RunNames.of(set(dump["alpha"]), str(dump_path(folder, args.dataset)))
     betas = load_betas(task, folder, args.dataset, args.embed_dim, dump["vocab"])
     evidence = task.evidence_of(dump, betas, split, args.performance)
-    measured = dynamics.measure(runs, evidence, METRICS[args.metric], task.levels)
-    return measured, comparison.sentence_keys(task, dump, split)
+    golds = [
+        dynamics.measure(each, evidence, METRICS[args.metric], task.levels)
+        for each in (runs.golds if args.gold == "all" else [runs])
+    ]
+    return golds, comparison.sentence_keys(task, dump, split)
 
 
-def paired(settings: list[Measured], keys: list[list], names: list[str]) -> list[Measured]:
+def paired(
+    settings: list[list[Measured]], keys: list[list], names: list[str]
+) -> list[list[Measured]]:
     """The settings on the sentences that both have."""
     rows = comparison.pairs(*keys)
     if not len(rows[0]):
@@ -159,8 +165,8 @@ def paired(settings: list[Measured], keys: list[list], names: list[str]) -> list
             file=sys.stderr,
         )
     return [
-        measured if np.array_equal(of, np.arange(measured.n_sentences)) else measured.take(of)
-        for measured, of in zip(settings, rows)
+        golds if np.array_equal(of, np.arange(len(every))) else [gold.take(of) for gold in golds]
+        for golds, of, every in zip(settings, rows, keys)
     ]
 
 
@@ -191,7 +197,12 @@ def text_table(
     ]
     dataset, metric, split, performance = about
     title = f"{dataset}, {metric}, {performance}, {split} sentences"
-    return "\n".join([title, "", lines[0], "-" * max(map(len, lines)), *lines[1:]])
+    note = (
+        f"never: the shares of resamples in which {names[0]}, {names[1]} do not reach ξ. There is no "
+        "interval if in some of them neither does."
+    )
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join([title, "", *lines, *[note] * never])
 
 
 def figure(value: float | None, digits: int, sign: str = "", names: list[str] | None = None) -> str:
@@ -217,10 +228,8 @@ def notes(args: argparse.Namespace, names: list[str], settings: list[Measured]) 
     if args.resamples:
         lines += [
             f"95% sentences: bootstrap over sentences, {args.resamples:,} resamples. It covers the "
-            "choice of sentences, not training again.",
-            over_runs(a.n_runs, b.n_runs),
-            f"never: the shares of resamples in which {names[0]}, {names[1]} do not reach ξ; no "
-            "interval if in some neither does. ξ* has none.",
+            "choice of sentences, not training again. ξ* has none.",
+            over_runs(a.n_runs, b.n_runs, args.gold),
         ]
     if args.permutations and a.iterations != b.iterations:
         lines += ["No p: the settings differ in their iterations; sentences cannot be swapped."]
@@ -235,21 +244,27 @@ def notes(args: argparse.Namespace, names: list[str], settings: list[Measured]) 
         lines += [
             f"p: permutation test, two-sided. Null hypothesis: {null} are exchangeable. In "
             f"{args.permutations:,} permutations {swap}; p = (count + 1) / (permutations + 1), "
-            "counting differences at least as large. For ξ, performances stay with their setting. "
-            "Not corrected for the number of figures."
+            "counting differences at least as large. It is of these trained models: other seeds of "
+            "one setting may differ, too. For ξ, performances stay with their setting. Not "
+            "corrected for the number of figures."
         ]
     return lines
 
 
-def over_runs(a: int, b: int) -> str:
+def over_runs(a: int, b: int, gold: str) -> str:
     """What the interval over so many comparison runs of each setting covers."""
     if min(a, b) == 1:
         return "No interval over runs: a setting has one comparison run."
-    covers = (
-        f"95% runs, sentences: comparison runs resampled in each setting ({a} and {b}), then "
-        "sentences. The gold and the uniform run stay, so only figures with several comparison "
-        "runs in them have it."
-    )
+    covers = f"95% runs, sentences: in each setting comparison runs ({a} and {b}) are resampled"
+    if gold == "all":
+        covers += (
+            ", for a gold run drawn from all normal runs, then sentences. The uniform run stays."
+        )
+    else:
+        covers += (
+            ", then sentences. The gold and the uniform run stay, so only ξ and Â have it; "
+            "--gold all draws the gold run, too."
+        )
     return f"{covers} With {min(a, b)} runs it is rough." if min(a, b) <= FEW_RUNS else covers
 
 
@@ -344,7 +359,8 @@ def draw(
     right.axvline(0, color=GREY, linestyle=":", linewidth=1)
     right.set_yticks(range(len(keys)), [heads[key] for key in keys])
     right.margins(y=0.15)
-    right.set_xlabel(f"difference, {names[0]} - {names[1]} (95%)")
+    covers = "95%: thick over sentences, thin over runs and sentences"
+    right.set_xlabel(f"difference, {names[0]} - {names[1]}\n({covers})", fontsize=9)
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{dataset}, {split} sentences: {names[0]} and {names[1]}", fontsize=11)
