@@ -5,7 +5,7 @@ sentences that both settings evaluated are paired.
 
 reads:   in A and B: <dataset>_logs.pkl, from eval_dump.py;
          <dataset>embedding<embed_dim>translation.pkl, from embedding_beta.py
-writes:  a table to the terminal, with 95% intervals and p values; as CSV and as a figure
+writes:  a table to the terminal, with intervals and p values; the same as CSV and as a figure:
          outputs/<dataset>_<A>_vs_<B>.csv, .png and .pdf
 next:    docs/files.md, "Comparing two settings", says how to read them
 

@@ -198,8 +198,8 @@ def text_table(
     dataset, metric, split, performance = about
     title = f"{dataset}, {metric}, {performance}, {split} sentences"
     note = (
-        f"never: the shares of resamples in which {names[0]}, {names[1]} do not reach ξ. There is no "
-        "interval if in some of them neither does."
+        f"never: the shares of resamples in which {names[0]}, {names[1]} do not reach ξ. There is "
+        "no interval if in some of them neither does."
     )
     lines.insert(1, "-" * max(map(len, lines)))
     return "\n".join([title, "", *lines, *[note] * never])
