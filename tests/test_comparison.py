@@ -411,7 +411,7 @@ def compare_script(a, b, *flags, capsys, task="classification"):
 def test_script(task, tmp_path, capsys):
     a = write_setting(tmp_path / "one" / "outputs", 0, task)
     b = write_setting(tmp_path / "two" / "outputs", 1, task)
-    flags = ("--outputs_dir", tmp_path, "--formats", "png", "svg")
+    flags = ("--outputs_dir", tmp_path, "--formats", "png", "svg", "--gold", "all")
     status, out, err = compare_script(a, b, *flags, capsys=capsys, task=task.name)
     assert (status, err) == (0, "")
     lines = out.splitlines()
@@ -429,7 +429,8 @@ def test_script(task, tmp_path, capsys):
     assert float(row["a"]) - float(row["b"]) == float(row["difference"])
     assert float(row["low"]) <= float(row["difference"]) <= float(row["high"])
     assert f"{float(row['p']):.4f}" in next(line for line in lines if line.startswith("A(α, βᵘᶠ)"))
-    assert rows["baseline"]["runs_low"] and not rows["best_perf"]["low"]
+    assert rows["baseline"]["runs_low"] and rows["agr_unif"]["runs_low"]
+    assert not rows["agr_grad"]["runs_low"] and not rows["best_perf"]["low"]
     before = [file.read_bytes() for file in (path, figure_paths[0])]
     assert compare_script(a, b, *flags, capsys=capsys, task=task.name) == (status, out, err)
     assert [file.read_bytes() for file in (path, figure_paths[0])] == before
@@ -463,7 +464,7 @@ def test_what_is_paired(tmp_path, capsys):
     _, out, err = compare_script(a, fewer, *flags, capsys=capsys)
     assert err == "" and "Not paired: 30 sentences of a, 20 of fewer" in out
     # one dump with itself
-    same = ("--names", "x", "y", *csv_file, tmp_path / "same.csv")
+    same = ("--names", "x", "a $ b", *csv_file, tmp_path / "same.csv")
     compare_script(a, a, *same, capsys=capsys)
     rows = list(csv.DictReader((tmp_path / "same.csv").open()))
     assert all(float(row["difference"]) == 0 for row in rows if row["difference"])

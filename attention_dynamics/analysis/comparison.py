@@ -108,8 +108,8 @@ def compare(
     of_sentences: list[dict[str, np.ndarray]] = [{}, {}]
     of_runs: list[dict[str, np.ndarray]] = [{}, {}]
     for number, golds in enumerate((a, b) if resamples else ()):
-        n_sentences = golds[0].n_sentences
-        weights = partial(bootstrap.weights, n_sentences, resamples, [seed, not paired and number])
+        n_sentences, weights_seed = golds[0].n_sentences, [seed, 0 if paired else number]
+        weights = partial(bootstrap.weights, n_sentences, resamples, weights_seed)
         of_sentences[number] = dynamics.weighted_figures(golds[0], weights())
         if min(a[0].n_runs, b[0].n_runs) > 1:
             of_runs[number] = over_runs(golds, resamples, weights, [seed, 2 + number])

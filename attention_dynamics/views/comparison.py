@@ -317,11 +317,12 @@ def draw(
     """
     plt = pyplot()
     dataset, metric, split, performance = about
+    names = [name.replace("$", r"\$") for name in names]  # matplotlib reads $ as mathematics
     figure, axes = plt.subplots(
         1, 3, figsize=(11.5, 4), width_ratios=(3, 2, 2), layout="constrained"
     )
     left, middle, right = axes
-    for color, measured, name in zip((BLUE, VERMILION), settings, names):
+    for color, size, measured, name in zip((BLUE, VERMILION), (11, 7), settings, names):
         values = dynamics.figures(measured)
         iterations = np.array(measured.iterations)
         corrs, perfs, spread = (
@@ -336,7 +337,7 @@ def draw(
         for key, linestyle in LINES.items():
             left.axhline(values[key], color=color, linestyle=linestyle, linewidth=1)
         reached = np.flatnonzero(corrs > values["agr_unif"])[:1]
-        marker = {"color": color, "marker": "o", "markersize": 9, "markeredgecolor": "white"}
+        marker = {"color": color, "marker": "o", "markersize": size, "markeredgecolor": "white"}
         left.plot(iterations[reached], corrs[reached], **marker)
         middle.plot(iterations[reached], perfs[reached], **marker)
         for axis in (left, middle):
@@ -359,10 +360,12 @@ def draw(
     right.axvline(0, color=GREY, linestyle=":", linewidth=1)
     right.set_yticks(range(len(keys)), [heads[key] for key in keys])
     right.margins(y=0.15)
-    covers = "95%: thick over sentences, thin over runs and sentences"
-    right.set_xlabel(f"difference, {names[0]} - {names[1]}\n({covers})", fontsize=9)
+    right.locator_params(axis="x", nbins=4)
+    right.set_xlabel(f"difference, {names[0]} - {names[1]}")
+    for label, width in (("95% over sentences", 3), ("95% over runs and sentences", 1)):
+        right.plot([], [], color="black", linewidth=width, label=label)
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{dataset}, {split} sentences: {names[0]} and {names[1]}", fontsize=11)
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return figure
