@@ -199,8 +199,8 @@ def _check_labels(labels: list[Any], n_labels: int, path: Path, make: str) -> No
     for number, label in enumerate(labels):
         if label >= n_labels or (n_labels > 2 and type(label) is float):
             raise InputError(
-                f"{path}: XY[{number}] has the label {label}, but the {n_labels} labels in training "
-                f"are whole numbers from 0 to {n_labels - 1}: {make}"
+                f"{path}: XY[{number}] has the label {label}, but the {n_labels} labels in "
+                f"training are whole numbers from 0 to {n_labels - 1}: {make}"
             )
 
 
