@@ -299,7 +299,7 @@ def commands(folder) -> list[list[str]]:
     config = ["--config", folder / "model.json"]
     outputs, of_data = folders["outputs"], ["--dataset", "toy", *folders["data"]]
     train = ["train_classifier.py", *of_data, *folders["models"], *config]
-    train += flags_of({"steps": 60, "custom_saves": "0,10,30"})
+    train += flags_of({"steps": 60, "lr": 0.006, "custom_saves": "0,10,30"})
     return [
         *([*train, "--seed", seed, *(["--uniform"] * uniform)] for _, seed, uniform in RUNS),
         ["eval_dump.py", *of_data, *folders["models"], *outputs, *folders["configs"], *config],
@@ -322,12 +322,13 @@ def prepare(folder):
     return folder
 
 
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    return prepare(tmp_path_factory.mktemp("labels"))
+
+
 @pytest.mark.slow
 class TestStages:
-    @pytest.fixture(scope="class")
-    def experiment(self, tmp_path_factory):
-        return prepare(tmp_path_factory.mktemp("labels"))
-
     @pytest.fixture
     def outputs(self, experiment, capsys):
         if not (experiment / "outputs").exists():
