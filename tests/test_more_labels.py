@@ -28,6 +28,7 @@ from attention_dynamics.analysis.evidence import RunNames, gold_evidence
 from attention_dynamics.analysis.ragged import Ragged, offsets_of
 from attention_dynamics.classification import logistic, model, plain
 from attention_dynamics.classification.data import Sentences, load_dataset
+from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import evaluate_checkpoint, validate
 from attention_dynamics.classification.influence import gradient_influence
 from attention_dynamics.classification.preparation import Sample, describe
@@ -224,7 +225,8 @@ class TestLabels:
     )
     def test_as_many_as_training_has(self, tmp_path, train, test, n_labels):
         dataset = self.read(tmp_path, train, test)
-        assert dataset.labels == tuple(map(str, range(n_labels)))
+        numbers = tuple(map(str, range(n_labels)))
+        assert dataset.labels == (DATASETS["toy"].labels if n_labels == 2 else numbers)
         if n_labels > 2:
             assert dataset.train.gold.tolist() == train == dataset.train.labels.tolist()
             assert dataset.train.gold.dtype == dataset.train.labels.dtype == np.int64
@@ -252,9 +254,14 @@ class TestLabels:
             ([0, 1, 2], [0.0], {}, ["toy_test.json: XY[0] has the label 0.0", "whole numbers"]),
             ([0, 1, -1], [0], {}, ["toy_train.json: XY[2] has the label -1"]),
             ([0, 2], [0], {"labels": ["a", "b"]}, ["toy_train.json: XY[1] has the label 2"]),
-            ([0, 1], [0], {"labels": ["a"]}, ['"labels" is not a list of names']),
-            ([0, 1], [0], {"labels": ["a", 1]}, ['"labels" is not a list of names']),
-            ([0, 1], [0], {"labels": {"a": 0, "b": 1}}, ['"labels" is not a list of names']),
+            ([0, 1], [0], {"labels": ["a"]}, ['"labels" is not a list of two or more names']),
+            ([0, 1], [0], {"labels": ["a", 1]}, ['"labels" is not a list of two or more names']),
+            (
+                [0, 1],
+                [0],
+                {"labels": {"a": 0, "b": 1}},
+                ['"labels" is not a list of two or more names'],
+            ),
         ],
     )
     def test_what_cannot_be_used(self, tmp_path, train, test, more, words):

@@ -89,7 +89,8 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
         where a file is missing, damaged, or holds what cannot be used.
     """
     make = f'run "python prepare_data.py --dataset {name}"'
-    train_path = find(DATASETS, name).find_file(data_dir, "_train.json")
+    corpus = find(DATASETS, name)
+    train_path = corpus.find_file(data_dir, "_train.json")
     train_path = train_path or data_dir / f"{name}_train.json"
     test_path = train_path.with_name(train_path.name.removesuffix("_train.json") + "_test.json")
     raw_train = storage.load_json(train_path, make)
@@ -99,11 +100,7 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
         raise InputError(f'{train_path} has no list of words "vocab": {make}')
     train_words, train_labels = _read_pairs(raw_train, len(words), train_path, make)
     test_words, test_labels = _read_pairs(raw_test, len(words), test_path, make)
-    names = raw_train.get("labels")
-    if names is None:
-        names = [str(label) for label in range(_n_labels(train_labels, train_path, make))]
-    elif not isinstance(names, list) or len(names) < 2 or {*map(type, names)} - {str}:
-        raise InputError(f'{train_path}: "labels" is not a list of names, of two or more: {make}')
+    names = _label_names(raw_train, corpus.labels, train_labels, train_path, make)
     for labels, path in ((train_labels, train_path), (test_labels, test_path)):
         _check_labels(labels, len(names), path, make)
 
@@ -131,7 +128,7 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
             test_path,
             "\n".join(sorted(kept_anyway)).encode(errors="surrogatepass"),
         ),
-        labels=tuple(names),
+        labels=names,
     )
 
 
@@ -160,8 +157,8 @@ def _read_pairs(raw: dict, vocab_size: int, path: Path, make: str) -> tuple[Ragg
         kind = type(pair[1])
         if kind not in LARGEST_LABEL or not 0 <= pair[1] <= LARGEST_LABEL[kind]:
             raise InputError(
-                f"{path}: XY[{number}] has the label {pair[1]!r}, not a whole number, nor a float "
-                f"from 0 to 1: {make}"
+                f"{path}: XY[{number}] has the label {pair[1]!r}, not a number from 0 to 1 "
+                f"or, of more than two labels, a whole number from 0: {make}"
             )
     rows = [pair[0] for pair in pairs]
     if set(map(type, itertools.chain.from_iterable(rows))) - {int}:
@@ -180,18 +177,28 @@ def _read_pairs(raw: dict, vocab_size: int, path: Path, make: str) -> tuple[Ragg
     return words, [pair[1] for pair in pairs]
 
 
-def _n_labels(labels: list[Any], path: Path, make: str) -> int:
-    """The number of labels in training, where nothing names them: at least two, all in use."""
-    largest, used = max(labels), set(labels)
-    if largest <= 1:
-        return 2
-    missing = next(label for label in itertools.count() if label not in used)
-    if missing < largest:
+def _label_names(
+    raw: dict, known: tuple[str, ...], labels: list[Any], path: Path, make: str
+) -> tuple[str, ...]:
+    """The names of the labels: the file's ``labels``, else the known ones, else numbers.
+
+    Without names in the file there are two labels or as many as are in use in training.
+    """
+    if "labels" in raw:
+        names = raw["labels"]
+        if not (isinstance(names, list) and len(names) > 1) or {*map(type, names)} != {str}:
+            raise InputError(f'{path}: "labels" is not a list of two or more names: {make}')
+        return tuple(names)
+    largest, count = max(labels), 2
+    if largest > 1:
+        used = set(labels)
+        count = next(label for label in itertools.count() if label not in used)
+    if largest > count - 1:
         raise InputError(
             f"{path}: XY[{labels.index(largest)}] has the label {largest}, but no sentence has "
-            f'label {missing} (number labels from 0, or name all of them in "labels"): {make}'
+            f'label {count} (number labels from 0, or name all of them in "labels"): {make}'
         )
-    return largest + 1
+    return known if len(known) == count else tuple(map(str, range(count)))
 
 
 def _check_labels(labels: list[Any], n_labels: int, path: Path, make: str) -> None:
