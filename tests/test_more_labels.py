@@ -162,6 +162,9 @@ def test_the_evidence_of_a_dump():
         for token in dump["sentences"]["tokens"][offsets[row] : offsets[row + 1]]
     ]
     np.testing.assert_allclose(evidence.words["px"], expected)
+    for other in (words[:, 0], rng.normal(size=(7, 4))):
+        with pytest.raises(InputError, match="the word baseline px of toy is of another number"):
+            TASK.evidence_of(dump, {"px": other}, "val", "test_acc")
     assert sentence_of(TASK, dump, 1).sign == 1 == sentence_of(TASK, dump, 3).sign
 
     dump |= {"labels": ["a", "b"]}  # of two, label 1 is what beta speaks for

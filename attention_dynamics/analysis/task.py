@@ -66,7 +66,7 @@ class Task:
         Raises
         ------
         InputError
-            if the dump lacks the split or the performance.
+            if the dump lacks the split or the performance, or a word baseline is of other labels.
         """
         sentences = self.sentences_of(dump)
         rows = sentences.rows_of(split)
@@ -85,6 +85,12 @@ class Task:
         if chosen.target is not None:
             words += (np.repeat(chosen.target.values, lengths),)
         gold = None if chosen.labels is None else np.repeat(chosen.labels, lengths)
+        for name, beta in betas.items():
+            if gold is not None and (beta.shape[1:] or (2,)) != (chosen.n_labels,):
+                raise InputError(
+                    f"the word baseline {name} of {dump['dataset']} is of another number of labels "
+                    "than the dump: delete it and fit it again"
+                )
 
         def for_gold(beta: np.ndarray) -> np.ndarray:
             return beta if gold is None else gold_evidence(beta, gold)
