@@ -116,13 +116,12 @@ def write(samples: dict[str, Sample], vocab: list[str], stem: Path) -> None:
 def describe(split: str, sample: Sample) -> str:
     n = len(sample.labels)
     left_out = ", ".join(f"{count:,} {why}" for why, count in sample.left_out.items() if count)
-    counts = np.bincount(sample.labels, minlength=2)
-    shares = ", ".join(f"{count / n:.1%} of label {i}" for i, count in enumerate(counts) if i)
     lengths = [len(sentence) for sentence in sample.sentences]
     quantiles = np.quantile(lengths, (0.05, 0.25, 0.5, 0.75, 0.95, 1), method="nearest")
     return (
         f"{split}: {n:,} sentences kept of {sample.n_read:,} (left out: {left_out or 'none'}), "
-        f"{shares}, tokens at 5/25/50/75/95/100%: " + "/".join(str(int(q)) for q in quantiles)
+        f"{sum(sample.labels) / n:.1%} of label 1, tokens at 5/25/50/75/95/100%: "
+        + "/".join(str(int(q)) for q in quantiles)
     )
 
 
