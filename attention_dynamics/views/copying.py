@@ -12,6 +12,10 @@ from attention_dynamics.views.drawing import BLUE, VERMILION, Rows, Style, figur
 PANELS = {"token_accuracy": "token accuracy", "attention_accuracy": "attention accuracy"}
 # whether a model has learned to copy: what to call it, and how its curve is drawn
 OUTCOMES = {True: ("learned to copy", BLUE, "-"), False: ("did not learn", VERMILION, "--")}
+CAPTION = (
+    "learning curves. Blue: models that learned to copy; orange: models that did not. Thin: each "
+    "model; thick: their mean."
+)
 
 Histories = Mapping[Any, History]  # by seed, or by the seeds of the heads
 
@@ -105,7 +109,7 @@ def draw(experiments: Mapping[str, Histories], _style: Style) -> tuple[Any, Rows
         axis.set_xlabel("training step")
     figure.legend(
         handles=[handles[outcome] for outcome in OUTCOMES if outcome in handles],
-        title=f"learned: token accuracy above {LEARNED}; thin: each model; thick: their mean",
+        title=f"learned: token accuracy above {LEARNED};\nthin: each model; thick: their mean",
         loc="outside lower center",
         ncols=2,
         handlelength=3,
