@@ -427,6 +427,22 @@ class TestCopying:
         rows = rows_of((root / "report" / "results.md").read_text(), "2 bad heads")
         assert rows[0] == ["2 bad heads", "0", "-", "-"]
 
+    def test_figures(self, root, report):
+        """Those of the default style and width, and a mark where learning curves are newer."""
+        folder = root / "SequenceCopying"
+        write_pickle({"settings": {}, "histories": {0: history(0, 1)}}, folder / "logs/a.pkl")
+        (folder / "outputs").mkdir()
+        for name in ("toy.svg", "toy.png", "toy_dark.svg", "my_dark.png"):
+            (folder / "outputs" / name).write_bytes(b"a picture")
+        report()
+        text = (root / "report" / "results.md").read_text()
+        assert re.findall(r"!\[.*?\]\((.*?)\)", text) == ["copying_my_dark.png", "copying_toy.svg"]
+        assert "newer" not in text
+        os.utime(folder / "outputs" / "toy.svg", (1, 1))
+        report()
+        text = (root / "report" / "results.md").read_text()
+        assert text.count("newer") == 1 and "> **Figure toy: some learning curves are newer" in text
+
     @pytest.mark.parametrize("name", ["logs/seq2seq.pkl", "re_8headcomb.pkl"])
     @pytest.mark.parametrize("content", [[], {}, {"settings": {}, "histories": []}, ({}, {}, {})])
     def test_foreign_files(self, root, report, name, content):

@@ -149,7 +149,6 @@ def drawn_in(style: Style, width: float) -> Iterator[None]:
         "figure.figsize": (width, 0.3 * width + 1.4),
         "lines.linewidth": 1.4,
         "pdf.fonttype": 42,  # text stays text: journals ask for it
-        "savefig.dpi": 300,
         "svg.hashsalt": "attention_dynamics",  # the same figure gives the same bytes
     }
     with plt.rc_context(settings):
@@ -217,7 +216,7 @@ def save(figure: Any, path: Path, formats: list[str]) -> None:
         with storage.atomic_write(file_path) as file:
             # with a date, the same figure would give other bytes each time
             metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(ending)
-            figure.savefig(file, format=ending, metadata=metadata)
+            figure.savefig(file, format=ending, dpi=300, metadata=metadata)
         print(file_path)
     pyplot().close(figure)
 

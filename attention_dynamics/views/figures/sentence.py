@@ -16,7 +16,7 @@ from attention_dynamics.views.figures.figure import Figure, Material, sentences_
 
 POINT = 1 / 72  # inches
 LARGEST_TEXT = 7  # points, of tokens
-CELL = 0.085  # inches: the side of a cell whose token can just be read
+CELL = 0.08  # inches: the side of a cell whose token can just be read
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ def scales(part: Any, blocks: list[Block], images: list[Any], is_label: bool) ->
     bars[1].set_ticks(
         [-1, 0, 1], labels=[f"−1: against\nthe gold {gold}", "0", f"1: for\nthe gold {gold}"]
     )
-    for bar, axis, label in zip(bars, axes, ("attention weight α", of_row)):
+    for bar, axis, label in zip(bars, axes, ("attention weight α\n(a row sums to 1)", of_row)):
         bar.set_label(label, fontsize=LARGEST_TEXT)
         axis.set_box_aspect(0.06)
 
