@@ -7,7 +7,7 @@ import numpy as np
 
 from attention_dynamics.analysis.columns import Column
 from attention_dynamics.analysis.evidence import RunNames
-from attention_dynamics.analysis.levels import levels_of
+from attention_dynamics.analysis.levels import levels_of, xi_of
 from attention_dynamics.analysis.tables import decimals
 from attention_dynamics.views.drawing import (
     GREY,
@@ -61,14 +61,17 @@ def draw_dynamics(
     split, measure = sentences_and_measure(performance)
     rows: Rows = []
 
-    def note(panel: str, series: str, values: Any, low: Any = None, high: Any = None) -> None:
-        """Values at all iterations, or one that has no iteration."""
-        curves = [np.broadcast_to(curve, len(iterations)) for curve in (values, low, high)]
-        for iteration, *numbers in zip(iterations, *curves):
-            numbers = [None if n is None or np.isnan(n) else float(n) for n in numbers]
-            if numbers[0] is not None:
-                names = ("panel", "series", "iteration", "value", "low", "high")
-                rows.append(dict(zip(names, (panel, series, int(iteration), *numbers))))
+    def note(
+        panel: str, series: str, its: Any, values: Any, low: Any = None, high: Any = None
+    ) -> None:
+        """Add rows for values at iterations; None or NaN is no value."""
+        columns = [np.broadcast_to(column, np.shape(its)) for column in (values, low, high)]
+        for iteration, *numbers in zip(its, *columns):
+            value, *ends = (None if n is None or np.isnan(n) else float(n) for n in numbers)
+            if value is not None:
+                ends_of = dict(zip(("low", "high"), ends))
+                names = {"panel": panel, "series": series, "iteration": iteration}
+                rows.append({**names, "value": value, **ends_of})
 
     narrow = is_narrow()
     figure, (left, right) = plt.subplots(
@@ -79,14 +82,14 @@ def draw_dynamics(
     curve = {"color": style.ink, "marker": ".", "markersize": 4, "zorder": 3}
     runs_label = f"mean of {n_runs} comparison runs" if n_runs > 1 else "the comparison run"
     handles = left.plot(iterations, corrs, label=runs_label, **curve)
-    note("agreement", "comparison runs", corrs, corrs - spread, corrs + spread)
+    note("agreement", "comparison runs", iterations, corrs, corrs - spread, corrs + spread)
     if np.isfinite(spread).any():
         handles[0].set_label(f"{runs_label}; band: ± 1 standard deviation")
         left.fill_between(
             iterations, corrs - spread, corrs + spread, color=style.ink, alpha=0.15, linewidth=0
         )
     right.plot(iterations, perfs, **curve)
-    note("performance", "comparison runs", perfs)
+    note("performance", "comparison runs", iterations, perfs)
     edge = {"linestyle": "", "markeredgecolor": style.paper, "markeredgewidth": 0.7, "zorder": 4}
     lines = lines_of(columns)
     markers = False
@@ -100,19 +103,21 @@ def draw_dynamics(
             reached = np.flatnonzero(corrs > value)[:1]  # the first, if any
             left.plot(iterations[reached], corrs[reached], **look | edge)
             right.plot(iterations[reached], perfs[reached], **look | edge)
+            note("performance", xi_of(name), iterations[reached], perfs[reached])
             markers |= bool(len(reached))
             xi = f"= {perfs[reached[0]]:.{digits}f}" if len(reached) else "never"
             label += f", ξ {xi}"
         handles += left.plot([], [], label=label, **look)  # the line with its marker
         left.axhline(value, color=look["color"], linestyle=look["linestyle"])
         low, high = summary["intervals"].get(name) or (None, None)
-        note("agreement", name, value, low, high)
+        note("agreement", name, [None], value, low, high)  # at all iterations
         if low is not None:
             left.axhspan(low, high, color=look["color"], alpha=0.12, linewidth=0)
     known = np.isfinite(gold_perfs)
     right.plot(iterations[known], gold_perfs[known], color=GOLD, linewidth=1)
-    note("performance", "gold run", gold_perfs)
+    note("performance", "gold run", iterations, gold_perfs)
     right.axhline(summary["best_perf"], color=GOLD, linestyle=(0, (1, 2)), linewidth=0.8)
+    note("performance", "best_perf", [None], summary["best_perf"])
     best = np.flatnonzero(gold_perfs == summary["best_perf"])[:1]
     star = {"color": GOLD, "marker": "*", "markersize": 8} | edge
     right.plot(iterations[best], gold_perfs[best], **star)
@@ -136,7 +141,8 @@ def draw_dynamics(
     left.set_ylabel(f"agreement A ({metric})")
     left.set_ylim(bottom=min(0, corrs.min()))
     right.set_title(f"{measure} of the same runs, and of the gold run")
-    right.set_ylabel(f"{measure} on {split}" + (" (%)" if digits == 1 else ""))
+    unit = " (%)" if measure == "accuracy" and digits == 1 else ""
+    right.set_ylabel(f"{measure} on {split}{unit}")
     figure.suptitle(f"{dataset}, {split}", fontweight="bold")
     # below: within the panel it would hide a curve
     columns_of_legend, handle = (1, 2.2) if narrow else (2, 3)
