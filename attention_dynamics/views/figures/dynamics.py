@@ -16,6 +16,7 @@ from attention_dynamics.views.drawing import (
     Style,
     figure_width,
     is_narrow,
+    iteration_axis,
     lines_of,
     pyplot,
 )
@@ -38,8 +39,7 @@ def draw_dynamics(
     (``alpha_corrs``; the band is their standard deviation), and the levels ``agr_*`` (the band is
     their 95% interval). A marker stands where the agreement first exceeds a level; in the other
     panel, the performance of the same runs, the same marker stands at ξ. There the gold run has a
-    curve of its own, with a star at ξ*. The axes of iterations are linear near 0, then
-    logarithmic: most happens early.
+    curve of its own, with a star at ξ*.
 
     Parameters
     ----------
@@ -48,8 +48,6 @@ def draw_dynamics(
     gold : the gold run's performance at each iteration, None where it is unknown
     """
     plt = pyplot()
-    from matplotlib.ticker import NullLocator, ScalarFormatter
-
     dataset, metric, _, performance = key
     iterations = np.array(summary["iterations"])
     corrs = np.array([summary["alpha_corrs"][it] for it in iterations])
@@ -132,11 +130,7 @@ def draw_dynamics(
         handles += left.plot([], [], **{**edge, "marker": "o", "color": GREY})
         handles[-1].set_label(f"marker: first above the level; ξ: {measure} there")
     for axis in (left, right):
-        axis.set_xscale("symlog", linthresh=max([1, *iterations[1:2]]))
-        axis.xaxis.set_major_formatter(ScalarFormatter())
-        axis.xaxis.set_minor_locator(NullLocator())
-        axis.set_xlim(left=0)
-        axis.set_xlabel("training iteration (log scale)")
+        iteration_axis(axis, iterations)
     left.set_title("attention compared with the gold run's")
     left.set_ylabel(f"agreement A ({metric})")
     left.set_ylim(bottom=min(0, corrs.min()))
