@@ -1,7 +1,7 @@
 """A dump as agreements are computed from it: its runs by their part, and the columns of a split."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,15 @@ class RunNames:
             if sorted(it for other, it in evaluated if other == name) != iterations:
                 raise InputError(f"{where}: {name} and {gold} have different iterations")
         return cls(gold, comparisons, uniform, iterations)
+
+    @property
+    def golds(self) -> list["RunNames"]:
+        """Each normal run in turn as the gold run, the others as comparison runs."""
+        normal = [self.gold, *self.comparisons]
+        return [
+            replace(self, gold=gold, comparisons=[name for name in normal if name != gold])
+            for gold in normal
+        ]
 
 
 @dataclass(frozen=True)
