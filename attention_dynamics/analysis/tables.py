@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,36 @@ def decimals(key: str, best_perf: float) -> int:
     return 1 if percent else 3
 
 
+def rounded(key: str, value: float, best_perf: float, sign: str = "") -> str:
+    """A figure of a table, rounded; ``sign="+"`` writes a plus, too."""
+    digits = decimals(key, best_perf)
+    return f"{round(value, digits) + 0:{sign}.{digits}f}"  # + 0: no "-0.000"
+
+
+def figure(key: str, summary: Mapping[str, Any]) -> str:
+    """A figure; "never" where ξ is not reached, "-" where there is none."""
+    value = summary.get(key)
+    if value is not None:
+        return rounded(key, value, summary["best_perf"])
+    never = key.startswith("xi_") and summary.get(key.replace("xi_", "agr_")) is not None
+    return "never" if never else "-"
+
+
+def figure_with_interval(key: str, summary: dict[str, Any]) -> str:
+    """``0.992 [0.980, never] (17% never)``: a figure, its interval, and how often ξ is not reached.
+
+    What is 0%, or says "never" again, is left out.
+    """
+    text = figure(key, summary)
+    ends = summary["intervals"].get(key)
+    if ends is not None and any(end is not None for end in ends):
+        best_perf = summary["best_perf"]
+        shown = ("never" if end is None else rounded(key, end, best_perf) for end in ends)
+        text += f" [{', '.join(shown)}]"
+    share = summary["xi_never"].get(key)
+    return f"{text} ({percent(share)} never)" if share and share < 1 else text
+
+
 def cells(name: tuple, summary: dict[str, Any], keys: list[str]) -> list[list[str]]:
     """The rows of one summary: its figures, the ends of their intervals, how often ξ is not
     reached, if it ever is not, and the figures over gold runs, if they were collected.
@@ -185,17 +216,9 @@ def cells(name: tuple, summary: dict[str, Any], keys: list[str]) -> list[list[st
     dataset, metric, _, performance = name
 
     def number(key: str, value: float) -> str:
-        digits = decimals(key, summary["best_perf"])
-        return f"{round(value, digits) + 0:.{digits}f}"  # + 0: no "-0.000"
+        return rounded(key, value, summary["best_perf"])
 
-    def figure(key: str) -> str:
-        value = summary.get(key)
-        if value is not None:
-            return number(key, value)
-        never = key.startswith("xi_") and summary.get(key.replace("xi_", "agr_")) is not None
-        return "never" if never else "-"
-
-    rows = [[dataset, metric, performance, *map(figure, keys)]]
+    rows = [[dataset, metric, performance, *(figure(key, summary) for key in keys)]]
     intervals, xi_never = summary["intervals"], summary["xi_never"]
     for end, label in enumerate(["95% low", "95% high"] if intervals else []):
         row = ["", "", label]

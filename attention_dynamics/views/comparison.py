@@ -28,7 +28,10 @@ from attention_dynamics.views.drawing import (
     BLUE,
     FORMATS,
     GREY,
+    STYLES,
     VERMILION,
+    WIDTHS,
+    drawn_in,
     iteration_axis,
     pyplot,
     save,
@@ -119,8 +122,9 @@ def compare(args: argparse.Namespace, task: Task) -> None:
     print("\n".join(notes(args, names, settings)))
     storage.save_text(csv_table(args, compared, names, about, settings), path)
     print(path)
-    figure = draw(compared, heads, names, about, settings)
-    save(figure, path.with_name(path.stem), args.formats)
+    with drawn_in(STYLES["light"], WIDTHS["page"]):
+        figure = draw(compared, heads, names, about, settings)
+        save(figure, path.with_name(path.stem), args.formats)
 
 
 def names_of(a: Path, b: Path) -> list[str]:
