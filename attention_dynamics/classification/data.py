@@ -11,7 +11,6 @@ import torch
 from attention_dynamics.analysis.ragged import Ragged, batches_by_length
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.cli import InputError
-from attention_dynamics.corpus import find
 from attention_dynamics.files import storage
 
 SPECIALS = ["<pad>", "<bos>", "<eos>", "<unk>"]
@@ -53,13 +52,17 @@ class Sentences:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset as the models see it; ``digest`` tells whether its files have changed."""
+    """A dataset as the models see it.
+
+    ``digest`` tells whether its files have changed; ``labels`` are the names of label 0, 1, ...
+    """
 
     name: str
     vocab: list[str]
     train: Sentences
     test: Sentences
     digest: str
+    labels: tuple[str, ...] = ("0", "1")
 
 
 def load_dataset(data_dir: Path, name: str) -> Dataset:
@@ -77,8 +80,9 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
     InputError
         where a file is missing, damaged, or holds what cannot be used.
     """
-    make = f'run "python prepare_data.py --dataset {name}"'
-    train_path = find(DATASETS, name).find_file(data_dir, "_train.json")
+    corpus = DATASETS.find(name, data_dir)
+    make = corpus.make
+    train_path = corpus.find_file(data_dir, "_train.json")
     train_path = train_path or data_dir / f"{name}_train.json"
     test_path = train_path.with_name(train_path.name.removesuffix("_train.json") + "_test.json")
     raw_train = storage.load_json(train_path, make)
@@ -113,7 +117,16 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
             test_path,
             "\n".join(sorted(kept_anyway)).encode(errors="surrogatepass"),
         ),
+        labels=_label_names(raw_train, corpus.labels, train_path, make),
     )
+
+
+def _label_names(raw: dict, known: tuple[str, ...], path: Path, make: str) -> tuple[str, ...]:
+    """The names of the labels: the file's ``labels``, else the known ones, else numbers."""
+    names = raw.get("labels", known or ("0", "1"))
+    if not (isinstance(names, list | tuple) and len(names) > 1) or {*map(type, names)} != {str}:
+        raise InputError(f'{path}: "labels" is not a list of two or more names: {make}')
+    return tuple(names)
 
 
 def _words_with_vectors(path: Path) -> set[str]:
