@@ -84,7 +84,7 @@ def parse_args(argv: list[str] | None) -> Namespace:
     )
     parser.add_argument(
         "--tokenizer",
-        choices=list(TOKENIZERS),
+        choices=TOKENIZERS,
         default="basic_english",
         help="torchtext's, which lower-cases and separates punctuation; split: at spaces only, for"
         " text that is tokenized already; moses: punctuation apart, case kept",

@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     for split, pairs in splits.items():
         print(describe(split, pairs))
     if pieces is not None:
-        print(f"vocabulary: {load_pieces(pieces).vocab_size():,} pieces of both languages")
+        print(f"vocabulary: {load_pieces(pieces).vocab_size():,} pieces for both languages")
 
 
 def parse_args(argv: list[str] | None) -> Namespace:

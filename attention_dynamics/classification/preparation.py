@@ -7,8 +7,9 @@ import os
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,7 @@ from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
 
 SPLITS = ("train", "test")
-# torchtext's names of those that need no further package
-TOKENIZERS = {"basic_english": "basic_english", "split": None, "moses": "moses"}
+TOKENIZERS = ("basic_english", "split", "moses")  # torchtext's others need further packages
 
 
 @dataclass
@@ -33,6 +33,15 @@ class Sample:
     labels: list[int]
     left_out: dict[str, int]
     n_read: int
+
+
+def load_tokenizer(name: str) -> Callable[[str], list[str]]:
+    """One of ``TOKENIZERS``; "split" is for text that is tokenized already."""
+    from torchtext.data.utils import get_tokenizer
+
+    tokenize: Callable[..., list[str]] = get_tokenizer(None if name == "split" else name)
+    # Moses writes ' as &apos; unless it is told not to
+    return partial(tokenize, escape=False) if name == "moses" else tokenize
 
 
 def draw(
@@ -48,9 +57,7 @@ def draw(
     Every example gets a random place in the order. Those that are too far back for the sample
     are not tokenized, and only the sample is held in memory.
     """
-    from torchtext.data.utils import get_tokenizer
-
-    tokenize = get_tokenizer(TOKENIZERS[tokenizer])
+    tokenize = load_tokenizer(tokenizer)
     # a heap with the last place on top: (-place, number, tokens, label)
     kept: list[tuple[float, int, list[str], int]] = []
     left_out: dict[str, list[float]] = {"too long": [], "empty": [], "another class": []}

@@ -65,7 +65,10 @@ def parts_of(source: Path, held_out: Sequence[str]) -> list[Path]:
     """
     if source.is_file():
         if ending_of(source) is None:
-            raise InputError(f"--source {source}: not a {', '.join(ENDINGS)}, nor one with .gz")
+            raise InputError(
+                f"--source {source}: your own data are read from {', '.join(ENDINGS)} files, or these"
+                " with .gz"
+            )
         return [source]
     if not source.is_dir():
         raise InputError(f"--source {source}: there is no such file or folder")
@@ -139,7 +142,7 @@ def _names(path: Path, header: list[str], columns: Sequence[Column]) -> list[str
         if len(set(found)) > 1:
             raise InputError(f"{path}: {' and '.join(found)} are there: choose with {column.flag}")
         if not found:
-            there = f"the columns are {', '.join(header)}"
+            there = f"the columns are {', '.join(name[:40] for name in header)}"
             if column.asked is not None:
                 raise InputError(f"{path} has no column {column.asked} ({column.flag}): {there}")
             numbers = " ".join(f"{c.flag} {number}" for number, c in enumerate(columns, start=1))

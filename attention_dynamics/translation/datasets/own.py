@@ -70,6 +70,8 @@ def read_source(name: str, paths: Sequence[Path], languages: Languages, options:
             for path in tabular.parts_of(paths[0], VALIDATION)
         ]
     parts = [clean(part, options.max_length) for part in parts]
+    if not all(parts):
+        raise InputError(f"--source {paths[0]}: it has no sentence pairs")
     if len(parts) == 1:
         val_size = options.val_size or max(1, min(1000, len(parts[0]) // 10))
         splits = draw_validation(parts[0], val_size, options.seed)
