@@ -131,7 +131,8 @@ class Datasets(dict[str, CorpusT], Generic[CorpusT]):
         taken = {t.lower(): t for corpus in self.values() for t in corpus.taken}
         if name.lower() in taken:
             raise InputError(
-                f"--dataset {name}: did you mean {taken[name.lower()]}? Your own data need another name"
+                f"--dataset {name}: did you mean {taken[name.lower()]}? Your own data need another "
+                "name"
             )
         # it becomes a part of file names and of commands
         if not re.fullmatch(NAME, name) or len(os.fsencode(name)) > 100 or name in RESERVED:

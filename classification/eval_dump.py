@@ -47,8 +47,8 @@ def main():
     device = cli.find_device(args.device)
     config = load_config(args.config)
     corpus = DATASETS.find(args.dataset, args.data_dir, args.outputs_dir)
-    evaluated = checkpoints.to_evaluate(args, corpus, config, grad_by_default=True)
     dataset = load_dataset(args.data_dir, args.dataset)
+    evaluated = checkpoints.to_evaluate(args, corpus, config, grad_by_default=True)
     settings = {**config, "version": VERSION, "data": dataset.digest}
     train = f'"python train_classifier.py --dataset {args.dataset} ..." makes them'
     evaluated, paths = checkpoints.evaluated_checkpoints(

@@ -56,8 +56,8 @@ def main():
     device = cli.find_device(args.device)
     config = load_config(args.config)
     corpus = DATASETS.find(args.dataset, args.data_dir, args.outputs_dir)
-    evaluated = checkpoints.to_evaluate(args, corpus, config, grad_by_default=False)
     dataset = load_dataset(args.data_dir, args.dataset, args.vocab_size)
+    evaluated = checkpoints.to_evaluate(args, corpus, config, grad_by_default=False)
     settings = {**config, "version": VERSION, "data": dataset.digest}
     train = f'"python train_translation.py --dataset {args.dataset} ..." makes them'
     evaluated, paths = checkpoints.evaluated_checkpoints(

@@ -66,8 +66,8 @@ def parts_of(source: Path, held_out: Sequence[str]) -> list[Path]:
     if source.is_file():
         if ending_of(source) is None:
             raise InputError(
-                f"--source {source}: your own data are read from {', '.join(ENDINGS)} files, or these"
-                " with .gz"
+                f"--source {source}: your own data are read from {', '.join(ENDINGS)} files, or "
+                "these with .gz"
             )
         return [source]
     if not source.is_dir():
