@@ -8,11 +8,11 @@ import re
 import subprocess
 import sys
 from argparse import Namespace
-from functools import partial
 from itertools import product
 
 import pytest
 from conftest import (
+    ROOT,
     assert_one_line,
     call_script,
     copy_source,
@@ -20,7 +20,6 @@ from conftest import (
     load,
     load_script,
     make_folder,
-    run_script,
     write_json,
     write_list,
 )
@@ -653,51 +652,54 @@ def test_nothing_was_saved(tmp_path):
 # All of it
 
 
+def documented() -> list[tuple[str, str]]:
+    """The commands of docs/own_data.md, each with the folder that it is typed in."""
+    found, folder = [], ""
+    text = (ROOT / "docs" / "own_data.md").read_text()
+    for line in "".join(
+        re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    ).splitlines():
+        if line.startswith("cd "):
+            folder = line.removeprefix("cd ")
+        elif line.startswith(("python ", "./")):
+            found.append((folder, line))
+    return found
+
+
 @pytest.mark.slow
-def test_from_a_csv_to_the_explorer(tmp_path):
-    """By commands only, in a copy of the repository: both tasks, bash scripts included."""
+def test_from_a_file_to_the_explorer(tmp_path):
+    """The documented commands, in a copy of the repository, with small models and few steps."""
     copy_source(tmp_path, without=("tests", "docs", "benchmarks"))
-    rows = [
-        (f"{'dull poor' if i % 2 else 'fine rich'} film number {i % 7}", f"{i % 2} $")
-        for i in range(90)
-    ]
-    write(tmp_path / "reviews.csv", table(rows, ".csv"))
-    make_folder(tmp_path, {f"c.{side}": text for side, text in SIDES.items()})
-    sizes = {"h_dim": 8, "intermediate_dim": 4, "embed_dim": 6, "b_size": 16}
-    write_json(tmp_path / "classification/configs/small.json", sizes)
-    sizes = {"h_dim": 8, "dropout": 0.1, "n_layers": 1, "b_size": 16}
-    write_json(tmp_path / "translation/configs/small.json", sizes)
-
-    def run(task, line):
-        script, *flags = line.split()
-        path = tmp_path / task / script
-        status, out, err = run_script(path.parent, script, *flags, cwd=path.parent)
-        assert status == 0, err
-        return out
-
-    shell = partial(_bash, tmp_path)
-    config = "--config configs/small.json"
-    run("classification", "prepare_data.py --dataset mine --source ../reviews.csv")
-    run("translation", "prepare_data.py --dataset mine --source ../c.fr ../c.en --vocab_size 50")
-    shell(f"./train_runs.sh classification mine {config} --steps 6 --custom_saves 0,2")
-    shell(f"./train_runs.sh translation mine {config} --epochs 2 --custom_saves 0,2")
-    shell(f"./dump_logs.sh mine {config}")
-    for task in ("classification", "translation"):
-        shell(f"{task}/embedding_runs.sh mine --epochs 1 --embed_dim 8")
-        collect = f"collect_{task}_stats.py --datasets mine --out_file outputs/stats.pkl"
-        assert "mine" in run(task, f"{collect} --embed_dim 8")
-        run(task, "plot_dynamics.py --datasets mine --formats svg")
-        run(task, "explore.py --dataset mine --embed_dim 8")
+    rows = [(f"{('dull', 'fine')[i % 2]} film number {i % 7}", f"{i % 2} $") for i in range(90)]
+    files = {"classification/reviews.csv": table(rows, ".csv", ("review", "sentiment"))}
+    files |= {f"translation/corpus.{side}": text for side, text in SIDES.items()}
+    make_folder(tmp_path, files)
+    sizes = {"h_dim": 8, "b_size": 16}
+    more = {"intermediate_dim": 4, "embed_dim": 6}
+    write_json(tmp_path / "classification/configs/model.json", sizes | more)
+    more = {"dropout": 0.1, "n_layers": 1}
+    write_json(tmp_path / "translation/configs/model.json", sizes | more)
+    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(tmp_path), "JOBS": "2"}
+    # the bash scripts train
+    commands = [(folder, line) for folder, line in documented() if "_classifier.py" not in line]
+    assert len(commands) == 14
+    commands += [("", "python report.py")]
+    for folder, line in commands:
+        line = line.replace("--steps 1000", "--steps 12")
+        line = line.replace("--epochs 5", "--epochs 5 --custom_saves 0,20")
+        end = subprocess.run(
+            [sys.executable if word == "python" else word for word in line.split()],
+            cwd=tmp_path / folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert end.returncode == 0, (line, end.stderr)
+    for task, iterations in (("classification", {0, 10, 11}), ("translation", {0, 20})):
         dump = load(tmp_path / task / "outputs" / "mine_logs.pkl")
-        last = 5 if task == "classification" else 8
-        assert {it for _, it in dump["alpha"]} == {0, 2, last}
+        assert {iteration for _, iteration in dump["alpha"]} == iterations
         assert {name for name, _ in dump["grad"]} == {"Normal_A"}
         assert dump.get("labels") == (["0 $", "1 $"] if task == "classification" else None)
-    run(".", "report.py")
+        page = (tmp_path / task / "outputs" / "mine_explorer.html").read_text()
+        assert ('"labels": ["0 $", "1 $"]' in page) == (task == "classification")
     assert (tmp_path / "report" / "index.html").read_text().count("Explorer of mine") == 2
-
-
-def _bash(folder, line):
-    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(folder)}
-    end = subprocess.run(line.split(), cwd=folder, env=environment, capture_output=True, text=True)
-    assert end.returncode == 0, end.stderr
