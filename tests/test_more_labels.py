@@ -31,7 +31,6 @@ from attention_dynamics.classification.data import Sentences, load_dataset
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import evaluate_checkpoint, validate
 from attention_dynamics.classification.influence import gradient_influence
-from attention_dynamics.classification.preparation import Sample, describe
 from attention_dynamics.classification.task import TASK
 from attention_dynamics.cli import InputError
 from attention_dynamics.views.figures.sentence import sentence_of
@@ -272,14 +271,6 @@ class TestLabels:
             self.read(tmp_path, train, test, **more)
         assert "\n" not in str(error.value)
         assert all(word in str(error.value) for word in [*words, "prepare_data.py"])
-
-    def test_preparation_describes_all(self):
-        for labels, expected in (
-            ([0, 1, 1, 1], "75.0% of label 1, tokens"),
-            ([0, 0], "0.0% of label 1, tokens"),
-            ([3, 1, 0, 1], "50.0% of label 1, 0.0% of label 2, 25.0% of label 3, tokens"),
-        ):
-            assert expected in describe("train", Sample([["a"]] * len(labels), labels, {}, 9))
 
 
 N_LABELS, ITERATIONS = 4, [0, 10, 30, 59]

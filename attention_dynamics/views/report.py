@@ -4,7 +4,6 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from attention_dynamics import cli
 from attention_dynamics.analysis import tables
 from attention_dynamics.analysis.dump import dump_id, dump_path
 from attention_dynamics.analysis.levels import symbols
@@ -46,9 +45,9 @@ Missing = list[list[str]]  # what, and the command that makes it
 
 
 def task_blocks(task: Task, folder: Path, out_dir: Path, missing: Missing) -> list[Block]:
-    """Tables, figures, explorers and runs of a task; only datasets of its table are looked for."""
-    known = cli.known_names(task.datasets)
+    """Tables, figures, explorers and runs of a task; only its datasets are looked for."""
     outputs = folder / "outputs"
+    known = task.datasets.names(folder / "data", outputs)
     ids = {name: dump_id(dump_path(outputs, name)) for name in known}
     evaluated = sorted(name for name in known if dump_path(outputs, name).exists())
     results = load_results(outputs, known, ids)

@@ -5,7 +5,6 @@ from pathlib import Path
 from attention_dynamics.files.download import PublicFile
 from attention_dynamics.translation.datasets.corpus import (
     FIRST_ITERATIONS,
-    SAVES,
     Corpus,
     Options,
     Pair,
@@ -42,6 +41,5 @@ CORPUS = Corpus(
     source="de",
     target="en",
     published=True,
-    train=f"--epochs 20 {SAVES}",
     iterations=(*FIRST_ITERATIONS, *range(12000, 20000, 2000), *range(20000, 36001, 4000)),
 )

@@ -41,8 +41,11 @@ def sentence_of(task: Task, dump: dict[str, Any], number: int) -> Sentence:
     sentences, vocab = task.sentences_of(dump), dump["vocab"]
     title = f"{dump['dataset']}, sentence {number} ({sentences.splits[number]})"
     label = None if sentences.labels is None else int(sentences.labels[number])
+    if label is not None:
+        names = dump.get("labels", ["0", "1"])
+        title += ", label " + names[label].replace("$", r"\$")  # no formula
     return Sentence(
-        title=title if label is None else f"{title}, label {label}",
+        title=title,
         source=[vocab[token] for token in sentences.source[number]],
         target=None
         if sentences.target is None
