@@ -5,7 +5,7 @@ import difflib
 import os
 import random
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,8 +13,6 @@ from attention_dynamics.kernels.memory import keep_freed_memory
 
 if TYPE_CHECKING:  # scripts show --help without the seconds that importing torch takes
     import torch
-
-    from attention_dynamics.corpus import BaseCorpus
 
 
 class InputError(Exception):
@@ -35,6 +33,7 @@ class Parser(argparse.ArgumentParser):
 
     ``description`` is the docstring of the script. Its first paragraph stands above the flags, the
     others below them: what the script reads and writes, what comes next, and an example.
+    ``checks`` are called with the flags; an InputError of theirs is an error of the command line.
     """
 
     def __init__(self, description: str):
@@ -45,6 +44,18 @@ class Parser(argparse.ArgumentParser):
             formatter_class=_HelpFormatter,
             allow_abbrev=False,
         )
+        self.checks: list[Callable[[Any], None]] = []
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
+        found = super().parse_args(args, namespace)
+        try:
+            for check in self.checks:
+                check(found)
+        except InputError as error:
+            self.error(str(error))
+        return found
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (--help lists the flags)\n")
@@ -115,6 +126,13 @@ def positive_float(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
 def steps(text: str) -> list[int]:
     """``0,10,50`` as rising numbers without repetition."""
     try:
@@ -137,30 +155,7 @@ def file_name(text: str) -> str:
 
 # argparse names the type in its messages: "invalid positive_int value" tells a user nothing.
 positive_int.__name__ = natural.__name__ = seed.__name__ = "whole number"
-positive_float.__name__ = "number"
-
-
-def add_dataset(parser: Parser, table: "Mapping[str, BaseCorpus]", several: bool = False) -> None:
-    """``--dataset NAME`` or ``--datasets NAME …``; the name is kept as it was typed."""
-    known = known_names(table)
-
-    def dataset(name: str) -> str:
-        if name not in known:
-            raise argparse.ArgumentTypeError(str(unknown("dataset", name, known)))
-        return name
-
-    parser.add_argument(
-        "--datasets" if several else "--dataset",
-        required=True,
-        nargs="+" if several else None,
-        type=dataset,
-        metavar="NAME",
-        help=f"one of {', '.join(known)}" if not several else f"from {', '.join(known)}",
-    )
-
-
-def known_names(table: "Mapping[str, BaseCorpus]") -> list[str]:
-    return [name for corpus in table.values() for name in corpus.names]
+positive_float.__name__ = share.__name__ = "number"
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> InputError:

@@ -1,8 +1,9 @@
 """Evaluate saved checkpoints: alpha, beta and Delta on test and training sentences.
 
 The published checkpoints of the dataset are evaluated, or those that configs/<dataset>.json (or
-<dataset>_log.json) lists. A listed iteration past the end of training is left out. If it is
-interrupted, the same command resumes; run again later, it adds what is new.
+<dataset>_log.json) lists; of your own data without a list, those that all runs saved. A listed
+iteration past the end of training is left out. If it is interrupted, the same command resumes; run
+again later, it adds what is new.
 
 reads:   models/<dataset>/, from train_classifier.py; data/
 writes:  outputs/<dataset>_logs.pkl (attention_dynamics/analysis/dump.py describes it)
@@ -22,20 +23,21 @@ from attention_dynamics.classification.data import evaluated_sentences, load_dat
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import evaluate_checkpoint
 from attention_dynamics.classification.model import VERSION, build, load_config
-from attention_dynamics.corpus import find
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.training import checkpoints
 
 
 def parse_args():
     parser = cli.Parser(__doc__)
     cli.add_model_config(parser, __file__)
-    cli.add_dataset(parser, DATASETS)
+    add_dataset(parser, DATASETS)
     parser.add_argument(
         "--test_set_size",
         type=cli.positive_int,
         default=4000,
         help="evaluate at most this many test sentences, and equally many training sentences",
     )
+    checkpoints.add_flags(parser)
     cli.add_folders(parser, __file__, "data", "models", "outputs", "configs")
     cli.add_device(parser)
     return parser.parse_args()
@@ -45,9 +47,9 @@ def main():
     args = parse_args()
     device = cli.find_device(args.device)
     config = load_config(args.config)
-    corpus = find(DATASETS, args.dataset)
-    evaluated = checkpoints.listed(args.configs_dir, corpus, grad_by_default=True)
+    corpus = DATASETS.find(args.dataset, args.data_dir, args.outputs_dir)
     dataset = load_dataset(args.data_dir, args.dataset)
+    evaluated = checkpoints.to_evaluate(args, corpus, config, grad_by_default=True)
     settings = {**config, "version": VERSION, "data": dataset.digest}
     train = f'"python train_classifier.py --dataset {args.dataset} ..." makes them'
     evaluated, paths = checkpoints.evaluated_checkpoints(

@@ -26,12 +26,13 @@ from attention_dynamics.classification.logistic import (
     relative_counts,
 )
 from attention_dynamics.classification.model import predict
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.training import word_baseline
 
 
 def parse_args():
     parser = cli.Parser(__doc__)
-    cli.add_dataset(parser, DATASETS)
+    add_dataset(parser, DATASETS)
     parser.add_argument(
         "--test_set_size",
         type=cli.positive_int,

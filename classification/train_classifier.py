@@ -20,6 +20,7 @@ from attention_dynamics.classification.data import load_dataset, to_tensors
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import validate
 from attention_dynamics.classification.model import VERSION, build, load_config, nll
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.training import optimizers
 from attention_dynamics.training.engine import mean
 from attention_dynamics.training.runs import Run, run_folder, saved_steps
@@ -28,7 +29,7 @@ from attention_dynamics.training.runs import Run, run_folder, saved_steps
 def parse_args():
     parser = cli.Parser(__doc__)
     parser.add_argument("--seed", type=cli.seed, required=True, help="seed of this run")
-    cli.add_dataset(parser, DATASETS)
+    add_dataset(parser, DATASETS)
     parser.add_argument("--steps", type=cli.positive_int, default=2000, help="updates to make")
     parser.add_argument("--uniform", action="store_true", help="uniform attention")
     cli.add_model_config(parser, __file__)

@@ -10,7 +10,6 @@ from torch import nn
 
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.cli import InputError
-from attention_dynamics.corpus import find
 from attention_dynamics.files import storage
 from attention_dynamics.training import checkpoints
 from attention_dynamics.training.checkpoints import (
@@ -205,7 +204,7 @@ def test_a_checkpoint_that_is_listed_twice(tmp_path):
 
 def test_where_the_list_of_checkpoints_is_found(tmp_path):
     """Under the name that was asked for, else another name of the dataset, else in the table."""
-    corpus = find(DATASETS, "SMS")
+    corpus = DATASETS.find("SMS")
 
     def iterations():
         return [entry.iteration for entry in checkpoints.listed(tmp_path, corpus, True)]

@@ -28,7 +28,6 @@ from conftest import (
 
 from attention_dynamics import cli
 from attention_dynamics.analysis import bootstrap
-from attention_dynamics.corpus import find
 from attention_dynamics.training import checkpoints, word_baseline
 from attention_dynamics.translation.datasets import DATASETS, toy
 from attention_dynamics.translation.task import TASK
@@ -678,7 +677,7 @@ def test_published_commands():
 
 @pytest.mark.parametrize("dataset", [*PUBLISHED, "toy"])
 def test_published_checkpoints(dataset):
-    entries = checkpoints.listed(FOLDER / "configs", find(DATASETS, dataset), grad_by_default=False)
+    entries = checkpoints.listed(FOLDER / "configs", DATASETS.find(dataset), grad_by_default=False)
     by_name = {}
     for entry in entries:
         by_name.setdefault(entry.name, []).append(entry.iteration)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from attention_dynamics import cli
 from attention_dynamics.analysis.ragged import training_rows
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import storage
 from attention_dynamics.training import optimizers
 from attention_dynamics.training.checkpoints import load_weights
@@ -36,7 +37,7 @@ from attention_dynamics.translation.model import VERSION, build, load_config
 def parse_args():
     parser = cli.Parser(__doc__)
     parser.add_argument("--seed", type=cli.seed, required=True, help="seed of this run")
-    cli.add_dataset(parser, DATASETS)
+    add_dataset(parser, DATASETS)
     parser.add_argument("--epochs", type=cli.positive_int, default=20, help="epochs to train for")
     parser.add_argument("--uniform", action="store_true", help="uniform attention")
     cli.add_model_config(parser, __file__)

@@ -13,6 +13,7 @@ from attention_dynamics.analysis.dump import dump_path, load_dump
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.task import Task
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import storage
 from attention_dynamics.training import word_baseline
 
@@ -20,7 +21,7 @@ from attention_dynamics.training import word_baseline
 def parser(description: str, script: str, task: Task) -> cli.Parser:
     """The flags that both scripts have."""
     parser = cli.Parser(description)
-    cli.add_dataset(parser, task.datasets, several=True)
+    add_dataset(parser, task.datasets, several=True)
     parser.add_argument(
         "--out_file",
         type=Path,

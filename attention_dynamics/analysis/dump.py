@@ -7,6 +7,7 @@ A dump is one dict of plain containers and numpy arrays::
     settings     what the dump was made with: the model's sizes and version, the columns and their
                  versions, the number of sentences of each split, a digest of the data
     vocab        the model's words, in the order of their tokens
+    labels       in classification, the names of label 0, of label 1, ...
     sentences    the evaluated sentences, once: the columns that the task gives
                  ("tokens", "offsets", "target", "split", ...)
     metas        {(name, iteration, key): value}, for instance ("Normal_A", 250, "test_acc")

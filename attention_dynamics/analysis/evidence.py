@@ -64,7 +64,10 @@ class RunNames:
         iterations = sorted(iteration for name, iteration in evaluated if name == gold)
         for name in [*comparisons, uniform]:
             if sorted(it for other, it in evaluated if other == name) != iterations:
-                raise InputError(f"{where}: {name} and {gold} have different iterations")
+                raise InputError(
+                    f"{where}: {name} and {gold} have different iterations; evaluate both at the "
+                    "same, or delete it and evaluate again"
+                )
         return cls(gold, comparisons, uniform, iterations)
 
     @property

@@ -1,6 +1,6 @@
 """What the analysis needs to know about a task. Each task has one: ``<task>/task.py``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from attention_dynamics.analysis.levels import Level, levels_of
 from attention_dynamics.analysis.ragged import offsets_of
 from attention_dynamics.analysis.sentences import Sentences
 from attention_dynamics.cli import InputError
-from attention_dynamics.corpus import BaseCorpus
+from attention_dynamics.corpus import Datasets
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Task:
     """
 
     name: str
-    datasets: Mapping[str, BaseCorpus]
+    datasets: Datasets[Any]
     columns: dict[str, Column]
     performances: dict[str, list[str]]
     sentences_of: Callable[[dict[str, Any]], Sentences]

@@ -13,7 +13,6 @@ import torch
 from attention_dynamics.analysis.ragged import Ragged, batches_by_length
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.cli import InputError
-from attention_dynamics.corpus import find
 from attention_dynamics.files import storage
 
 SPECIALS = ["<pad>", "<bos>", "<eos>", "<unk>"]
@@ -88,8 +87,8 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
     InputError
         where a file is missing, damaged, or holds what cannot be used.
     """
-    make = f'run "python prepare_data.py --dataset {name}"'
-    corpus = find(DATASETS, name)
+    corpus = DATASETS.find(name, data_dir)
+    make = corpus.make
     train_path = corpus.find_file(data_dir, "_train.json")
     train_path = train_path or data_dir / f"{name}_train.json"
     test_path = train_path.with_name(train_path.name.removesuffix("_train.json") + "_test.json")

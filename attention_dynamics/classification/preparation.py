@@ -7,9 +7,11 @@ import os
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,7 @@ from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
 
 SPLITS = ("train", "test")
+TOKENIZERS = ("basic_english", "split", "moses")  # torchtext's others need further packages
 
 
 @dataclass
@@ -32,17 +35,29 @@ class Sample:
     n_read: int
 
 
+def load_tokenizer(name: str) -> Callable[[str], list[str]]:
+    """One of ``TOKENIZERS``; "split" is for text that is tokenized already."""
+    from torchtext.data.utils import get_tokenizer
+
+    tokenize: Callable[..., list[str]] = get_tokenizer(None if name == "split" else name)
+    # Moses writes ' as &apos; unless it is told not to
+    return partial(tokenize, escape=False) if name == "moses" else tokenize
+
+
 def draw(
-    examples: Examples, max_count: int | None, max_length: int, rng: random.Random, split: str
+    examples: Examples,
+    max_count: int | None,
+    max_length: int,
+    rng: random.Random,
+    split: str,
+    tokenizer: str = "basic_english",
 ) -> Sample:
     """Shuffle, leave out what does not fit, and stop at ``max_count`` sentences.
 
     Every example gets a random place in the order. Those that are too far back for the sample
     are not tokenized, and only the sample is held in memory.
     """
-    from torchtext.data.utils import get_tokenizer
-
-    tokenize = get_tokenizer("basic_english")
+    tokenize = load_tokenizer(tokenizer)
     # a heap with the last place on top: (-place, number, tokens, label)
     kept: list[tuple[float, int, list[str], int]] = []
     left_out: dict[str, list[float]] = {"too long": [], "empty": [], "another class": []}
@@ -89,10 +104,15 @@ def build_vocab(train: Iterable[list[str]], test: Iterable[list[str]]) -> list[s
     ]
 
 
-def write(samples: dict[str, Sample], vocab: list[str], stem: Path) -> None:
-    """Write the two files; a failure leaves the two that were there."""
+def write(
+    samples: dict[str, Sample], vocab: list[str], stem: Path, labels: Sequence[str] = ()
+) -> None:
+    """Write the two files; a failure leaves the two that were there.
+
+    ``labels`` are the names of the labels, of a dataset without an entry that has them.
+    """
     index = {word: i for i, word in enumerate(vocab)}
-    content: dict[str, dict[str, list]] = {
+    content: dict[str, dict[str, Any]] = {
         split: {
             "XY": [
                 [[index[word] for word in sentence], label]
@@ -101,7 +121,8 @@ def write(samples: dict[str, Sample], vocab: list[str], stem: Path) -> None:
         }
         for split, sample in samples.items()
     }
-    content["train"] = {"vocab": vocab} | content["train"]
+    names = {"labels": list(labels)} if labels else {}
+    content["train"] = {"vocab": vocab} | names | content["train"]
     path = {split: stem.with_name(f"{stem.name}_{split}.json") for split in SPLITS}
     with (
         storage.atomic_write(path["train"]) as train_file,
@@ -113,15 +134,16 @@ def write(samples: dict[str, Sample], vocab: list[str], stem: Path) -> None:
             os.fsync(file.fileno())  # after this, both files need no more than a new name
 
 
-def describe(split: str, sample: Sample) -> str:
+def describe(split: str, sample: Sample, labels: Sequence[str]) -> str:
     n = len(sample.labels)
     left_out = ", ".join(f"{count:,} {why}" for why, count in sample.left_out.items() if count)
+    count = Counter(sample.labels)
+    counts = ", ".join(f"{count[label]:,} {name}" for label, name in enumerate(labels))
     lengths = [len(sentence) for sentence in sample.sentences]
     quantiles = np.quantile(lengths, (0.05, 0.25, 0.5, 0.75, 0.95, 1), method="nearest")
     return (
         f"{split}: {n:,} sentences kept of {sample.n_read:,} (left out: {left_out or 'none'}), "
-        f"{sum(sample.labels) / n:.1%} of label 1, tokens at 5/25/50/75/95/100%: "
-        + "/".join(str(int(q)) for q in quantiles)
+        f"{counts}, tokens at 5/25/50/75/95/100%: " + "/".join(str(int(q)) for q in quantiles)
     )
 
 

@@ -82,12 +82,14 @@ def text_lines(file: io.BufferedReader, encoding: str = "utf-8") -> Iterator[str
     InputError
         where the bytes are not in ``encoding``.
     """
-    with io.TextIOWrapper(file, encoding=encoding, newline="\n") as text:
+    for number, line in enumerate(file, start=1):
         try:
-            for line in text:
-                yield line.rstrip("\r\n")
+            yield line.decode(encoding).rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise InputError(f"{file.name} is damaged (not {encoding}: {error.reason})") from None
+            raise InputError(
+                f"{file.name}, line {number} is not {encoding} ({error.reason}): the file is "
+                "damaged or in another encoding"
+            ) from None
 
 
 def _open_all(path: Path, patterns: Sequence[str]) -> Files:

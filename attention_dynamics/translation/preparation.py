@@ -13,10 +13,11 @@ from attention_dynamics.translation.data import pieces_path
 from attention_dynamics.translation.datasets.corpus import Corpus, Pair, Splits
 
 
-def write(splits: Splits, corpus: Corpus, data_dir: Path) -> None:
+def write(splits: Splits, corpus: Corpus, data_dir: Path, pieces: bytes | None = None) -> None:
     """Write all files; a failure leaves those that were there.
 
-    A SentencePiece model made from other sentences is removed: training makes another.
+    A SentencePiece model made from other sentences is removed, and ``pieces`` takes its place: if
+    that is None, training makes another.
     """
     folder = data_dir / corpus.folder
     contents: dict[Path, bytes] = {}
@@ -30,6 +31,8 @@ def write(splits: Splits, corpus: Corpus, data_dir: Path) -> None:
             contents[folder / f"{split}.{language}"] = text.encode()
             if corpus.json and split == "train":
                 contents[folder / f"{split}.{language}_raw"] = lines.encode()
+    if pieces is not None:
+        contents[pieces_path(folder)] = pieces
     if all(path.exists() and path.read_bytes() == new for path, new in contents.items()):
         return
     with ExitStack() as stack:
@@ -38,7 +41,8 @@ def write(splits: Splits, corpus: Corpus, data_dir: Path) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # after this, the files need no more than a new name
-        pieces_path(folder).unlink(missing_ok=True)
+        if pieces is None:
+            pieces_path(folder).unlink(missing_ok=True)
 
 
 def describe(split: str, pairs: list[Pair]) -> str:

@@ -23,6 +23,7 @@ from attention_dynamics.analysis.metrics import DEFAULT, METRICS
 from attention_dynamics.analysis.tables import decimals, percent
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import storage
 from attention_dynamics.views.drawing import (
     BLUE,
@@ -46,7 +47,7 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
     parser = cli.Parser(description)
     for name, which in (("A", "first"), ("B", "second")):
         parser.add_argument(name, type=Path, help=f"folder of outputs of the {which} setting")
-    cli.add_dataset(parser, task.datasets)
+    add_dataset(parser, task.datasets)
     parser.add_argument(
         "--names", nargs=2, metavar="NAME", help="of the settings (default: those of the folders)"
     )

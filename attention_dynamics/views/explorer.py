@@ -25,6 +25,7 @@ from attention_dynamics.analysis.ragged import Ragged, offsets_of
 from attention_dynamics.analysis.sentences import Sentences
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import storage
 from attention_dynamics.training import word_baseline
 
@@ -37,7 +38,7 @@ WIDTHS = {16: "<i2", 8: "i1"}  # bits of a value: the second where a page gets t
 def parser(description: str, script: str, task: Task) -> cli.Parser:
     """The flags that both scripts have."""
     parser = cli.Parser(description)
-    cli.add_dataset(parser, task.datasets)
+    add_dataset(parser, task.datasets)
     parser.add_argument(
         "--out_file", type=Path, help="page to write (default: outputs/<dataset>_explorer.html)"
     )
@@ -85,9 +86,9 @@ def explore(args: argparse.Namespace, task: Task) -> None:
     facts = {
         "dataset": args.dataset,
         "split": args.split,
+        "labels": dump.get("labels", ["0", "1"]),
         "split_size": len(sentences),
         "task": task.name,
-        "labels": dump.get("labels", ["0", "1"]),
         "iterations": runs.iterations,
         "runs": [{"name": name, "uniform": name == runs.uniform} for name in names],
         "gold": {"run": runs.gold, "iteration": evidence.gold_iteration(runs)},

@@ -15,6 +15,7 @@ from attention_dynamics.analysis.metrics import DEFAULT, METRICS
 from attention_dynamics.analysis.tables import Results, load_results
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.views import drawing
 from attention_dynamics.views.figures import FIGURES
 from attention_dynamics.views.figures.figure import Material
@@ -26,7 +27,7 @@ SENTENCE_TOKENS = (8, 14)  # of the sentence drawn, unless --sentence names one:
 def parser(description: str, script: str, task: Task) -> cli.Parser:
     """The flags of both tasks' ``plot_dynamics.py``."""
     parser = cli.Parser(description)
-    cli.add_dataset(parser, task.datasets, several=True)
+    add_dataset(parser, task.datasets, several=True)
     parser.add_argument(
         "--stats", type=Path, help="pickle of the collected results (default: outputs/stats.pkl)"
     )

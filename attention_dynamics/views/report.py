@@ -7,7 +7,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from attention_dynamics import cli
 from attention_dynamics.analysis import tables
 from attention_dynamics.analysis.dump import dump_id, dump_path
 from attention_dynamics.analysis.metrics import DEFAULT, METRICS
@@ -20,7 +19,6 @@ from attention_dynamics.copying.histories import (
     load_combinations,
     load_experiment,
 )
-from attention_dynamics.corpus import find
 from attention_dynamics.files import storage
 from attention_dynamics.views import copying
 from attention_dynamics.views.blocks import Block, Code, Figure, Heading, Link, Note, Table, Text
@@ -52,11 +50,11 @@ Missing = list[list[str]]  # what, and the command that makes it
 
 
 def task_blocks(task: Task, folder: Path, out_dir: Path, missing: Missing) -> list[Block]:
-    """Tables, figures, explorers and runs of a task; only datasets of its table are looked for."""
-    known = cli.known_names(task.datasets)
+    """Tables, figures, explorers and runs of a task; only its datasets are looked for."""
     outputs = folder / "outputs"
+    known = task.datasets.names(folder / "data", outputs)
     ids = {name: dump_id(dump_path(outputs, name)) for name in known}
-    evaluated = evaluated_in(folder, task)
+    evaluated = sorted(name for name in known if dump_path(outputs, name).exists())
     results = load_results(outputs, known, ids)
     old = [key for key, summary in results.items() if is_old(key, summary, ids)]
     blocks: list[Block] = [Heading(2, task.name.capitalize())]
@@ -92,12 +90,6 @@ def task_blocks(task: Task, folder: Path, out_dir: Path, missing: Missing) -> li
     return blocks + run_blocks(folder / "models", outputs, known)
 
 
-def evaluated_in(folder: Path, task: Task) -> list[str]:
-    """The datasets of the task's table that have a dump."""
-    names = cli.known_names(task.datasets)
-    return sorted(name for name in names if dump_path(folder / "outputs", name).exists())
-
-
 def collect_command(task: Task, dataset: str) -> str:
     out_file = "--out_file outputs/stats.pkl"
     return f"cd {task.name}; python {task.collect_script} --datasets {dataset} {out_file}"
@@ -131,7 +123,7 @@ def rows_of_authors(
 ) -> list[list[str]]:
     """The authors' figures, and ours less theirs; no rows if they report none of this kind."""
     dataset, metric, split, performance = key
-    theirs = find(task.datasets, dataset).authors
+    theirs = task.datasets.get(dataset, task.datasets.own(dataset)).authors
     if not theirs or (metric, split, performance) != (DEFAULT, "val", task.performances["val"][0]):
         return []
     authors, differences = ["", "", "authors"], ["", "", "difference"]

@@ -60,7 +60,8 @@ def sentence_of(task: Task, dump: dict[str, Any], number: int) -> Sentence:
     title = f"{dump['dataset']}, {kind} {number}"
     if sentences.labels is not None:
         label = int(sentences.labels[number])
-        title += f", label: {dict(enumerate(dump.get('labels', ()))).get(label, label)}"
+        name = dump.get("labels", ["0", "1"])[label]
+        title += f", label: {name}".replace("$", r"\$")  # no formula
     target = None if sentences.target is None else words(sentences.target[number])
     return Sentence(title, words(sentences.source[number]), target, column)
 
