@@ -37,6 +37,15 @@ class Sentences:
         """Where each sentence begins and ends in the columns of the dump: (sentences + 1,)."""
         return offsets_of(self.source.lengths * self.distributions)
 
+    @property
+    def words(self) -> tuple[np.ndarray, ...]:
+        """Of each entry of the columns: its source token; in translation its target token too."""
+        sentence = np.repeat(np.arange(len(self)), self.distributions)
+        source = self.source.take(sentence)
+        if self.target is None:
+            return (source.values,)
+        return source.values, np.repeat(self.target.values, source.lengths)
+
     def rows_of(self, split: str) -> slice:
         """The sentences of a split. They are neighbours."""
         rows = np.flatnonzero(self.splits == split)

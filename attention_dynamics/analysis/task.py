@@ -79,9 +79,6 @@ class Task:
         chosen = sentences.take(rows)
         sentence = np.repeat(np.arange(len(chosen)), chosen.distributions)
         lengths = chosen.source.lengths[sentence]  # of each distribution
-        words: tuple[np.ndarray, ...] = (chosen.source.take(sentence).values,)
-        if chosen.target is not None:
-            words += (np.repeat(chosen.target.values, lengths),)
         sign: np.ndarray | float = 1.0
         if chosen.labels is not None:  # β is evidence for label 1
             sign = np.repeat(2 * chosen.labels - 1, lengths).astype(np.float32)
@@ -96,7 +93,7 @@ class Task:
             offsets=offsets_of(lengths),
             column=column,
             performance=lambda run, iteration: dump["metas"][run, iteration, performance],
-            words={name: beta[words] * sign for name, beta in betas.items()},
+            words={name: beta[chosen.words] * sign for name, beta in betas.items()},
             sentence=None if chosen.target is None else sentence,
         )
 
