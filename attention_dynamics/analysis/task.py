@@ -30,6 +30,8 @@ class Task:
     show : of the tokens of a sentence: how each is written, and the sentence as plain text
     beta_path : of (outputs folder, dataset, dimension): the file of the word baseline
     logistic_path : of (outputs folder, dataset): the file of the logistic word baseline
+    begins_word : of the vocabulary, where tokens are pieces of words: bool array, whether each
+        begins a word
     dump_flags : what a dump may lack (a split or a performance), and the flag of ``eval_dump.py``
         that adds it
     """
@@ -42,6 +44,7 @@ class Task:
     show: Callable[[list[str]], tuple[list[str], str]]
     beta_path: Callable[[Path, str, int], Path]
     logistic_path: Callable[[Path, str], Path] | None = None
+    begins_word: Callable[[list[str]], np.ndarray] | None = None
     dump_flags: dict[str, str] = field(default_factory=dict)
 
     @property
