@@ -16,8 +16,8 @@ example:
 """
 
 from attention_dynamics import cli
-from attention_dynamics.classification.task import TASK
 from attention_dynamics.analysis import export
+from attention_dynamics.classification.task import TASK
 
 
 def parse_args():

@@ -252,7 +252,7 @@ def outputs(tmp_path):
             "target": np.array([1, 0]),
             "split": np.array(["val", "train"]),
         },
-        "metas": {},
+        "metas": {(*key, "test_acc"): 0.5 for key in dump()["alpha"]},
         "checkpoints": {},
     }
     (tmp_path / "toy_logs.pkl").write_bytes(pickle.dumps(whole | dump()))

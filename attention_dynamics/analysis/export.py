@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -195,7 +195,8 @@ def select(
     for iteration in iterations or []:
         if iteration not in evaluated:
             raise InputError(
-                f"--iterations: {iteration} was not evaluated ({','.join(map(str, evaluated))} were)"
+                f"--iterations: {iteration} was not evaluated; these were: "
+                f"{','.join(map(str, evaluated))}"
             )
     keys = [
         (run, it)
@@ -274,21 +275,23 @@ def write_parquet(selection: Selection, path: Path) -> None:
     }
     n_entries = int(selection.sentences.entries[-1])
     none = pyarrow.nulls(n_entries, pyarrow.float32())
-    with storage.atomic_write(path) as file:
-        writer = None
-        for run, iteration in cli.progress_bar(selection.keys, unit="checkpoint"):
-            columns = selection.columns((run, iteration))
-            table = pyarrow.table(
-                {
-                    "run": pyarrow.array([run]).dictionary_encode().take([0] * n_entries),
-                    "iteration": np.full(n_entries, iteration),
-                    **fixed_columns,
-                    **{name: columns.get(name, none) for name in selection.names},
-                }
-            )
-            writer = writer or pyarrow.parquet.ParquetWriter(file, table.schema)
-            writer.write_table(table)
-        writer.close()
+
+    def table(key: Key) -> Any:
+        run, iteration = key
+        columns = selection.columns(key)
+        return pyarrow.table(
+            {
+                "run": pyarrow.array([run]).dictionary_encode().take([0] * n_entries),
+                "iteration": np.full(n_entries, iteration),
+                **fixed_columns,
+                **{name: columns.get(name, none) for name in selection.names},
+            }
+        )
+
+    schema = table(selection.keys[0]).schema
+    with storage.atomic_write(path) as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
+        for key in cli.progress_bar(selection.keys, unit="checkpoint"):
+            writer.write_table(table(key))
 
 
 def _pyarrow() -> Any:
@@ -302,11 +305,16 @@ def _pyarrow() -> Any:
     return pyarrow
 
 
-class _Stream:
-    """A file to append to: zipfile then writes each entry once, without going back."""
+class _Stream(io.RawIOBase):
+    """A file to append to: without places in it, zipfile writes each entry once and never goes
+    back, which a file opened for appending does not allow.
+    """
 
-    def __init__(self, file: Any):
-        self.write, self.flush = file.write, file.flush
+    def __init__(self, file: BinaryIO):
+        self.file = file
+
+    def write(self, content: Any) -> int:
+        return self.file.write(content)
 
 
 def write_npz(selection: Selection, path: Path) -> None:
@@ -326,7 +334,7 @@ def write_npz(selection: Selection, path: Path) -> None:
         arrays |= {"label": sentences.labels, "label_names": np.array(selection.labels)}
     with (
         storage.atomic_write(path) as file,
-        zipfile.ZipFile(_Stream(file), "w", zipfile.ZIP_DEFLATED) as archive,
+        zipfile.ZipFile(cast(BinaryIO, _Stream(file)), "w", zipfile.ZIP_DEFLATED) as archive,
     ):
 
         def add(name: str, array: np.ndarray) -> None:
@@ -386,9 +394,9 @@ def write_published(selection: Selection, path: Path) -> None:
         found = []
         for sentence, facts in enumerate(fixed):
             at = slice(entries[sentence], entries[sentence + 1])
-            shape = (-1,)
+            shape = [-1]
             if selection.sentences.target is not None:
-                shape = (len(facts["label"]), len(facts["tokens"]))
+                shape = [len(facts["label"]), len(facts["tokens"])]
             # views: the numbers themselves are not copied
             values = {
                 PUBLISHED.get(name, name): column[at].reshape(shape)

@@ -64,7 +64,7 @@ def whole_words(
     def combine(column: str, values: np.ndarray) -> np.ndarray:
         sums = np.bincount(at, values, minlength=n_words)
         if column in DIVISORS:
-            sums /= DIVISORS[column](n_source, n_target)
+            sums = sums / DIVISORS[column](n_source, n_target)
         return sums.astype(np.float32)
 
     return joined, list(names), combine

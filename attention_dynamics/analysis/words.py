@@ -6,6 +6,7 @@ piece and a target piece.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -87,22 +88,22 @@ class Words:
         sums = np.bincount(self.group % (len(self) + 1), values, minlength=len(self) + 1)
         return sums[:-1] / self.counts
 
-    @property
-    def ranked(self) -> str:
-        """The column that tells the words of a label apart."""
-        return "beta" if self.names else "beta_centered"
-
+    @cached_property
     def attention(self) -> np.ndarray:
         """``alpha_n``, the mean over the gold and the comparison runs: (iterations, words)."""
         runs = [self.runs.gold, *self.runs.comparisons]
         return np.mean([self.mean("alpha_n", run) for run in runs], axis=0)
 
+    @cached_property
+    def uniform_beta(self) -> np.ndarray:
+        """β^uf, in translation less its mean over the source tokens: (iterations, words)."""
+        return self.mean("beta" if self.names else "beta_centered", self.runs.uniform)
+
     def uniform_evidence(self, label: int | None) -> np.ndarray:
         """β^uf for ``label``: (iterations, words); NaN for words of other labels."""
-        beta = self.mean(self.ranked, self.runs.uniform)
         if len(self.names) > 2:
-            return np.where(self.labels == label, beta, np.nan)
-        return beta * self.sign_of(label)
+            return np.where(self.labels == label, self.uniform_beta, np.nan)
+        return self.uniform_beta * self.sign_of(label)
 
     def sign_of(self, label: int | None) -> int:
         """-1 if evidence for ``label`` is minus β: with two labels, of label 0."""
@@ -147,12 +148,12 @@ class Words:
         With two labels, evidence for either counts: how far β^uf is from its mean over words.
         float (iterations,), NaN where it is not defined.
         """
-        beta = self.mean(self.ranked, self.runs.uniform)[self.runs.iterations.index(iteration)]
+        beta = self.uniform_beta[self.runs.iterations.index(iteration)]
         if len(self.names) == 2:
             beta = np.abs(beta - beta.mean())
         offsets = np.array([0, len(self)])
         match = METRICS["pearson"].match
-        return np.array([match(beta, alpha, offsets)[0] for alpha in self.attention()])
+        return np.array([match(beta, alpha, offsets)[0] for alpha in self.attention])
 
 
 def words_of(

@@ -156,7 +156,7 @@ def print_tables(
 ) -> None:
     """A table for each label: β^uf and attention of its words at these iterations."""
     columns = [words.runs.iterations.index(it) for it in iterations]
-    attention = words.attention()[columns]
+    attention = words.attention[columns]
     for label, places in of_labels.items():
         beta = words.uniform_evidence(label)[columns]
         rows = [["", "", "", *map(str, iterations), *map(str, iterations)]]
@@ -212,8 +212,8 @@ def agreement_line(words: Words, at: int, iterations: list[int]) -> str:
     values = ", ".join(f"{by_iteration[it]:.2f} at {it}" for it in iterations)
     what = "|βᵘᶠ - its mean over words|" if len(words.names) == 2 else "βᵘᶠ"
     return (
-        f"\nDoes attention go where the evidence was? Pearson's correlation over all {len(words):,}:"
-        f"\n{what} at {at} with α × length: {values}"
+        f"\nDoes attention go where the evidence was? Pearson's correlation over all "
+        f"{len(words):,}:\n{what} at {at} with α × length: {values}"
     )
 
 

@@ -44,7 +44,7 @@ def draw_words(words: Words, rows: dict[int | None, np.ndarray], shown: list[str
     plt = pyplot()
     from matplotlib.ticker import NullLocator, ScalarFormatter
 
-    iterations, attention = words.runs.iterations, words.attention()
+    iterations, attention = words.runs.iterations, words.attention
     figure, panels = plt.subplots(
         len(rows),
         2,
@@ -91,7 +91,8 @@ def draw_words(words: Words, rows: dict[int | None, np.ndarray], shown: list[str
 def draw(material: Material) -> Any:
     task, dump = material.task, material.dump
     runs = RunNames.of(set(dump["alpha"]), dump["dataset"])
-    words = words_of(task, dump, {}, runs, material.key[2]).frequent(MIN_COUNT)
+    words = words_of(task, dump, {}, runs, material.key[2])
+    words = words.frequent(min(MIN_COUNT, int(words.counts.max())))
     at = words.early_iteration()
     shown = words.written(task, dump["vocab"])
     return draw_words(words, words.leading_of_labels(at, len(LINES)), shown, at)
