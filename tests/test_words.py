@@ -214,7 +214,10 @@ class TestScript:
     @pytest.mark.parametrize(
         ("flags", "said"),
         [
-            (["--query", "wrd3"], "--query: wrd3 does not occur in these sentences (there is word3"),
+            (
+                ["--query", "wrd3"],
+                "--query: wrd3 does not occur in these sentences (there is word3",
+            ),
             (["--min_count", "100000"], "try a smaller --min_count"),
             (["--iterations", "3"], "--iterations 3"),
             (["--rank_at", "3"], "3: the dump of toy has 0,10,50,400"),
