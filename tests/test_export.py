@@ -281,9 +281,7 @@ def test_pieces_are_summed_to_words():
     rng = np.random.default_rng(0)
     columns = {name: rng.normal(size=sentences.entries[-1]) for name in (*COLUMNS, "other")}
     joined, vocab, combine = whole_words(sentences, VOCAB, begins_word)
-    assert [[vocab[token] for token in row] for row in joined.source][0] == [
-        *("<s>", "▁ein", "▁Fußball", "</s>")
-    ]
+    assert [vocab[token] for token in joined.source[0]] == ["<s>", "▁ein", "▁Fußball", "</s>"]
     assert [vocab[token] for token in joined.source[2]] == ["ballball", "▁Fuß", "▁<unk>", "</s>"]
     assert [vocab[token] for token in joined.target[0]] == ["▁a", "▁football", "</s>"]
     for name, values in columns.items():
