@@ -14,7 +14,7 @@ from test_explorer import ITERATIONS, RUNS, classification_outputs, translation_
 from attention_dynamics.analysis.evidence import Evidence, RunNames
 from attention_dynamics.analysis.ragged import Ragged
 from attention_dynamics.analysis.sentences import Sentences
-from attention_dynamics.analysis.words import Words, words_of
+from attention_dynamics.analysis.words import DERIVED, Words, words_of
 from attention_dynamics.classification.task import TASK
 from attention_dynamics.files import storage
 from attention_dynamics.translation.task import TASK as TRANSLATION
@@ -28,7 +28,7 @@ NAMES = RunNames("Normal_A", ["normal_b"], "Uniform", ITERATIONS)
 def plain_means(task, dump, column, key, split="val") -> dict[tuple, list[float]]:
     """{word: [count, mean]}, one sentence, target token and source token at a time."""
     sentences = task.sentences_of(dump)
-    name = column.split("_")[0]
+    name = DERIVED.get(column, column)
     found, at = defaultdict(list), 0
     for number in range(len(sentences)):
         source = sentences.source[number]
@@ -57,7 +57,7 @@ def test_means_are_those_of_plain_loops(tmp_path, task, outputs, column):
     for run in RUNS:
         means, of_some = words.mean(column, run), some.mean(column, run)
         for at, iteration in enumerate(ITERATIONS):
-            if (run, iteration) not in dump[column.split("_")[0]]:
+            if (run, iteration) not in dump[DERIVED.get(column, column)]:
                 assert np.isnan(means[at]).all()
                 continue
             expected = plain_means(task, dump, column, (run, iteration))
@@ -119,7 +119,8 @@ def test_more_labels_words_are_grouped_by_the_label_of_their_sentence():
     assert words.uniform_evidence(2)[1].tolist()[2:] == [6, 4]  # twice 3 and 2
     leading = words.leading_of_labels(0, 10)
     assert {label: places.tolist() for label, places in leading.items()} == {
-        **{0: [0, 1], 1: [], 2: [2, 3]}
+        0: [0, 1],
+        2: [2, 3],
     }
 
 

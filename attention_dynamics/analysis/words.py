@@ -15,6 +15,8 @@ from attention_dynamics.analysis.evidence import Evidence, RunNames
 from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.task import Task
 
+DERIVED = {"alpha_n": "alpha", "beta_centered": "beta"}  # from which column: see Words.mean
+
 
 @dataclass(frozen=True)
 class Words:
@@ -73,7 +75,8 @@ class Words:
         return np.array([self._mean(column, run, it) for it in self.runs.iterations])
 
     def _mean(self, column: str, run: str, iteration: int) -> np.ndarray:
-        values = self.evidence.column(column.split("_")[0], run, iteration)
+        name = DERIVED.get(column, column)
+        values = self.evidence.column(name, run, iteration)
         if values is None:
             return np.full(len(self), np.nan)
         values, offsets = values.astype(np.float64), self.evidence.offsets
@@ -82,7 +85,7 @@ class Words:
             values *= np.repeat(lengths, lengths)
         if column == "beta_centered":
             values -= np.repeat(np.add.reduceat(values, offsets[:-1]) / lengths, lengths)
-        if column.startswith("beta"):
+        if name == "beta":
             values *= self.sign
         # the last bin is that of -1, the words that were left out
         sums = np.bincount(self.group % (len(self) + 1), values, minlength=len(self) + 1)
@@ -121,9 +124,10 @@ class Words:
         return order[: min(count, int(np.sum(~np.isnan(beta))))]
 
     def leading_of_labels(self, iteration: int, count: int) -> dict[int | None, np.ndarray]:
-        """:meth:`leading` for each label; in translation for None alone."""
+        """:meth:`leading` for each label that has words; in translation for None alone."""
         labels = range(len(self.names)) if self.names else [None]
-        return {label: self.leading(label, iteration, count) for label in labels}
+        leading = {label: self.leading(label, iteration, count) for label in labels}
+        return {label: places for label, places in leading.items() if len(places)}
 
     def frequent(self, min_count: int) -> "Words":
         """Those that occur at least so often."""

@@ -13,7 +13,7 @@ from attention_dynamics.analysis.collection import load_betas
 from attention_dynamics.analysis.dump import dump_path, load_dump
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.task import Task
-from attention_dynamics.analysis.words import Words, words_of
+from attention_dynamics.analysis.words import DERIVED, Words, words_of
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
 from attention_dynamics.views.drawing import save
@@ -245,7 +245,7 @@ def header(dump: dict[str, Any]) -> list[str]:
 
 def columns_of(dump: dict[str, Any]) -> list[str]:
     """The columns whose means the CSV file has."""
-    return [*dump["settings"]["columns"], "alpha_n", "beta_centered"]
+    return [*dump["settings"]["columns"], *DERIVED]
 
 
 def csv_rows(words: Words, dump: dict[str, Any]) -> Iterator[tuple]:
