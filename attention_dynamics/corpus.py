@@ -1,7 +1,7 @@
 """What the stages, bash scripts, explorer and report need to know of a dataset of either task."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +34,8 @@ class BaseCorpus:
     iterations : the evaluated ones, rising
     evaluate : flags of ``eval_dump.py``
     embedding : flags of ``embedding_beta.py``
+    authors : the figures that the authors report, by their keys in results (top 5% match, test or
+        validation sentences, the first performance); a ξ of None is never reached
     """
 
     name: str
@@ -45,6 +47,7 @@ class BaseCorpus:
     iterations: tuple[int, ...]
     evaluate: str = ""
     embedding: str = ""
+    authors: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ at an early checkpoint, and through training their beta^uf and the attention of 
 reads:   outputs/<dataset>_logs.pkl, from eval_dump.py; the word baseline of embedding_beta.py, if
          there
 writes:  tables to the terminal; outputs/<dataset>_word_means.csv, the means of all words in all
-         runs; outputs/<dataset>_words, a figure, as .png and .pdf
+         runs; outputs/<dataset>_words, a figure, as .png,
+         .pdf and .svg, and its numbers as .csv
 next:    explore.py, to see these words in their sentences
 
 example:

@@ -282,7 +282,7 @@ class TestStages:
         status, out, err = call("plot_dynamics.py", *flags, capsys=capsys)
         assert status == 0, err
         figures = [f"toy_{name}" for name in FIGURES]
-        assert len(out.splitlines()) == 2 * len(figures)
+        assert len(out.splitlines()) == 4 * len(figures)
         for figure in figures:
             assert (tmp_path / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
             assert (tmp_path / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
@@ -290,9 +290,8 @@ class TestStages:
         dump = load(experiment / "outputs" / "toy_logs.pkl")
         sentence = sentence_of(TASK, dump, 3)
         assert sentence.source[0] == "<bos>" and sentence.source[-1] == "<eos>"
-        assert sentence.sign == 2 * dump["sentences"]["target"][3] - 1
-        alpha = dump["alpha"]["Normal_A", 119][sentence.entries]
-        assert len(alpha) == len(sentence.source)
+        alpha = sentence.column("alpha", "Normal_A", 119)
+        assert alpha.shape == (1, len(sentence.source))
         assert alpha.sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -454,7 +453,7 @@ class TestTwoNames:
             f"{asked}{ending}"
             for ending in (
                 *("_logs.pkl", "embedding256beta.pkl", "_logistic_beta.pkl", "_explorer.html"),
-                *(f"_{figure}.png" for figure in FIGURES),
+                *(f"_{figure}.{ending}" for figure in FIGURES for ending in ("png", "csv")),
             )
         }
         assert load(tmp_path / "outputs" / f"{asked}_logs.pkl")["dataset"] == asked

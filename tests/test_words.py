@@ -247,10 +247,18 @@ def test_the_figure_draws_words_as_they_are(tmp_path):
     words = words_of(TASK, dump, {}, NAMES, "val")
     shown = words.written(TASK, dump["vocab"])
     places = np.array([shown.index("_under"), shown.index("$a$b")])
-    drawn = figure.draw_words(words, {0: places, 1: places[:1]}, shown, 50)
+    drawn, rows = figure.draw_words(words, {0: places, 1: places[:1]}, shown, 50, "toy")
     axes = drawn.get_axes()
-    texts = [text.get_text() for text in axes[1].get_legend().get_texts()]
+    texts = [text.get_text() for text in axes[0].get_legend().get_texts()]
     assert texts == [" _under", r" \$a\$b"]
     lines = [line for line in axes[0].get_lines() if len(line.get_xdata()) == len(ITERATIONS)]
     for line, place in zip(lines, places, strict=True):
         np.testing.assert_array_equal(line.get_ydata(), words.uniform_evidence(0)[:, place])
+    values = {
+        (row["panel"], row["label"], row["word"]): row["value"]
+        for row in rows
+        if row["iteration"] == 400
+    }
+    assert values["evidence", "0", "$a$b"] == words.uniform_evidence(0)[3, places[1]]
+    assert values["attention", "1", "_under"] == words.attention[3, places[0]]
+    assert values["attention", "1", "80% of all words"] is None

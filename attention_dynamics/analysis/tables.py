@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -170,33 +171,51 @@ def decimals(key: str, best_perf: float) -> int:
     return 1 if percent else 3
 
 
+def number(key: str, value: float, best_perf: float, sign: str = "") -> str:
+    """A figure of a table, rounded; ``sign="+"`` writes a plus, too."""
+    digits = decimals(key, best_perf)
+    return f"{round(value, digits) + 0:{sign}.{digits}f}"  # + 0: no "-0.000"
+
+
+def figure(key: str, summary: Mapping[str, Any]) -> str:
+    """A figure; "never" where ξ is not reached, "-" where there is none."""
+    value = summary.get(key)
+    if value is not None:
+        return number(key, value, summary["best_perf"])
+    never = key.startswith("xi_") and summary.get(key.replace("xi_", "agr_")) is not None
+    return "never" if never else "-"
+
+
+def end_of(key: str, value: float | None, summary: dict[str, Any]) -> str:
+    """An end of an interval."""
+    return "never" if value is None else number(key, value, summary["best_perf"])
+
+
+def figure_with_interval(key: str, summary: dict[str, Any]) -> str:
+    """``0.992 [0.980, never] (17% never)``: a figure, its interval, and how often ξ is not reached.
+
+    What is 0%, or says "never" again, is left out.
+    """
+    text = figure(key, summary)
+    ends = summary["intervals"].get(key)
+    if ends is not None and any(end is not None for end in ends):
+        text += f" [{', '.join(end_of(key, end, summary) for end in ends)}]"
+    share = summary["xi_never"].get(key)
+    return f"{text} ({_percent(share)} never)" if share and share < 1 else text
+
+
 def cells(name: tuple, summary: dict[str, Any], keys: list[str]) -> list[list[str]]:
     """The rows of one summary: its figures, the ends of their intervals, and how often ξ is not
     reached, if it ever is not.
     """
     dataset, metric, _, performance = name
-
-    def number(key: str, value: float) -> str:
-        digits = decimals(key, summary["best_perf"])
-        return f"{round(value, digits) + 0:.{digits}f}"  # + 0: no "-0.000"
-
-    def figure(key: str) -> str:
-        value = summary.get(key)
-        if value is not None:
-            return number(key, value)
-        never = key.startswith("xi_") and summary.get(key.replace("xi_", "agr_")) is not None
-        return "never" if never else "-"
-
-    rows = [[dataset, metric, performance, *map(figure, keys)]]
+    rows = [[dataset, metric, performance, *(figure(key, summary) for key in keys)]]
     intervals, xi_never = summary["intervals"], summary["xi_never"]
     for end, label in enumerate(["95% low", "95% high"] if intervals else []):
         row = ["", "", label]
         for key in keys:
             ends = intervals.get(key)
-            if ends is None:
-                row.append("")
-            else:
-                row.append("never" if ends[end] is None else number(key, ends[end]))
+            row.append("" if ends is None else end_of(key, ends[end], summary))
         rows.append(row)
     if any(xi_never.values()):
         shares = [xi_never.get(key) for key in keys]

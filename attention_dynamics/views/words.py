@@ -3,6 +3,7 @@
 import argparse
 import difflib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from attention_dynamics.analysis.task import Task
 from attention_dynamics.analysis.words import DERIVED, Words, words_of
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
-from attention_dynamics.views.drawing import save
+from attention_dynamics.views import drawing
 from attention_dynamics.views.figures.words import LINES, MIN_COUNT, draw_words
-from attention_dynamics.views.plotting import FORMATS, chosen_iterations
+from attention_dynamics.views.plotting import chosen_iterations
 
 Rows = list[list[str]]
 
@@ -58,9 +59,7 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
     parser.add_argument(
         "--embed_dim", type=cli.positive_int, default=256, help="dimension of the word baseline"
     )
-    parser.add_argument(
-        "--formats", nargs="+", choices=FORMATS, default=["png", "pdf"], help="of the figure"
-    )
+    drawing.add_flags(parser)
     parser.add_argument("--out_dir", type=Path, help="folder of the files (default: outputs)")
     cli.add_folders(parser, script, "outputs")
     return parser
@@ -111,7 +110,10 @@ def show_words(args: argparse.Namespace, task: Task) -> None:
     storage.save_csv(header(dump), csv_rows(written, dump), csv_path)
     print(csv_path)
     of_labels = {label: chosen[: len(LINES)] for label, chosen in of_labels.items()}
-    save(draw_words(words, of_labels, shown, ranked_at[-1]), path, args.formats)
+    title = f"{args.dataset}, {args.split}"
+    at = None if args.query else ranked_at[-1]
+    draw = partial(draw_words, words, of_labels, shown, at, title)
+    drawing.write(lambda style: draw(), path, args)
 
 
 def queried(words: Words, shown: list[str], query: list[str]) -> np.ndarray:

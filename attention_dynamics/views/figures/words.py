@@ -14,20 +14,30 @@ from attention_dynamics.views.drawing import (
     PURPLE,
     SKY,
     VERMILION,
+    Rows,
+    Style,
+    figure_width,
+    is_narrow,
     pyplot,
 )
 from attention_dynamics.views.figures.figure import Figure, Material
 
 MIN_COUNT = 5  # rarer words are left out, unless a flag says otherwise
 LINES = [
-    {"color": color, "marker": marker}
+    {"color": color, "marker": marker, "markersize": 3, "linewidth": 1.2}
     for color, marker in zip(
         (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY), ("o", "s", "^", "D", "v", "P")
     )
 ]
 
 
-def draw_words(words: Words, rows: dict[int | None, np.ndarray], shown: list[str], at: int) -> Any:
+def draw_words(
+    words: Words,
+    chosen: dict[int | None, np.ndarray],
+    shown: list[str],
+    at: int | None,
+    title: str,
+) -> tuple[Any, Rows]:
     """β^uf of some words through training, beside the attention that they get.
 
     Attention is the mean over the gold and the comparison runs of α × the number of source
@@ -36,66 +46,73 @@ def draw_words(words: Words, rows: dict[int | None, np.ndarray], shown: list[str
     Parameters
     ----------
     words : all words, which the band is of
-    rows : the places of the words to draw, at most ``len(LINES)``, by the label that they speak
+    chosen : the places of the words to draw, at most ``len(LINES)``, by the label that they speak
         for; None in translation
     shown : how each word is written
-    at : the iteration that they were chosen at, which a line marks
+    at : the iteration that they were ranked at, which a line marks; None if they were not
+    title : begins the title of the figure
     """
     plt = pyplot()
     from matplotlib.ticker import NullLocator, ScalarFormatter
 
-    iterations, attention = words.runs.iterations, words.attention
+    iterations, rows = words.runs.iterations, Rows()
+    height, narrow = 0.4 + 2.1 * len(chosen), is_narrow()
     figure, panels = plt.subplots(
-        len(rows),
-        2,
-        figsize=(9.2, 0.9 + 2.5 * len(rows)),
+        *((2 * len(chosen), 1) if narrow else (len(chosen), 2)),
+        figsize=(figure_width(), (2 if narrow else 1) * height),
         squeeze=False,
         sharex=True,
         layout="constrained",
     )
-    for (label, chosen), (left, right) in zip(rows.items(), panels):
+    for (label, places), (left, right) in zip(chosen.items(), panels.reshape(-1, 2)):
+        name = None if label is None else words.names[label]
         beta = words.uniform_evidence(label)
-        for axis, values in ((left, beta), (right, attention[:, ~np.isnan(beta[0])])):
-            band = np.nanpercentile(values, [10, 90], axis=1)
-            axis.fill_between(iterations, *band, color=GREY, alpha=0.2, linewidth=0)
-            axis.axvline(at, color=GREY, linestyle=":", linewidth=1)
-            axis.spines[["top", "right"]].set_visible(False)
-        handles = []
-        for word, line in zip(chosen, LINES):
-            handles += left.plot(iterations, beta[:, word], markersize=3.5, linewidth=1.3, **line)
-            right.plot(iterations, attention[:, word], markersize=3.5, linewidth=1.3, **line)
-        right.axhline(1, color=GREY, linewidth=1)
-        title = "" if label is None else f"label {words.names[label]}: ".replace("$", r"\$")
-        kind = "β$^{uf}$ less its mean" if label is None else "evidence β$^{uf}$"
-        left.set_title(f"{title}{kind} (uniform run)", fontsize=9)
-        right.set_title("attention α × length (mean of the other runs)", fontsize=9)
-        # a space: matplotlib leaves out names that begin with "_"; "$" begins no formula
-        names = [" " + shown[word].replace("$", r"\$") for word in chosen]
-        right.legend(
-            handles, names, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8
-        )
+        known = ~np.isnan(beta[0])  # with more than two labels, the words of this label
+        for axis, panel, values in (
+            (left, "evidence", beta),
+            (right, "attention", words.attention),
+        ):
+            low, high = np.percentile(values[:, known], [10, 90], axis=1)
+            axis.fill_between(iterations, low, high, color=GREY, alpha=0.2, linewidth=0)
+            if at is not None:
+                axis.axvline(at, color=GREY, linestyle=":", linewidth=1)
+            handles = [axis.plot(iterations, values[:, w], **o)[0] for w, o in zip(places, LINES)]
+            curves = [(shown[word], values[:, word], None, None) for word in places]
+            for word, *numbers in [*curves, ("80% of all words", None, low, high)]:
+                for number, iteration in enumerate(iterations):
+                    of_it = [None if n is None else float(n[number]) for n in numbers]
+                    row = dict(panel=panel, label=name, word=word, iteration=iteration)
+                    rows.append(row | dict(zip(("value", "low", "high"), of_it)))
+        right.axhline(1, color=GREY, linewidth=0.8)
+        of_label = "" if name is None else f" for label {name}".replace("$", r"\$")
+        minus = " less its mean" if label is None else ""
+        left.set_ylabel(f"evidence β$^{{uf}}${minus}{of_label}\n(uniform run)")
+        right.set_ylabel("attention α × length\n(mean of the other runs)")
+        # In this corner there are no lines: evidence begins at 0. A space: matplotlib leaves out
+        # names that begin with "_"; "$" begins no formula.
+        names = [" " + shown[word].replace("$", r"\$") for word in places]
+        left.legend(handles, names, loc="upper left")
         left.set_xscale("symlog", linthresh=max([1, *iterations[1:2]]))
         left.xaxis.set_major_formatter(ScalarFormatter())
         left.xaxis.set_minor_locator(NullLocator())
         left.set_xlim(left=0)
     for axis in panels[-1]:
-        axis.set_xlabel("iteration")
-    figure.suptitle(
-        f"the words with the most evidence at iteration {at} (dotted), and their attention; "
-        "grey: 80% of all words",
-        fontsize=9,
-    )
-    return figure
+        axis.set_xlabel("training iteration (log scale)")
+    parts = [title, f"most evidence at iteration {at} (dotted)", "grey: 80% of all words"]
+    if at is None:
+        del parts[1]
+    figure.suptitle(("\n" if narrow else "; ").join(parts))
+    return figure, rows
 
 
-def draw(material: Material) -> Any:
+def draw(material: Material, style: Style) -> tuple[Any, Rows]:
     task, dump = material.task, material.dump
     runs = RunNames.of(set(dump["alpha"]), dump["dataset"])
     words = words_of(task, dump, {}, runs, material.key[2])
     words = words.frequent(min(MIN_COUNT, int(words.counts.max())))
     at = words.early_iteration()
-    shown = words.written(task, dump["vocab"])
-    return draw_words(words, words.leading_of_labels(at, len(LINES)), shown, at)
+    shown, title = words.written(task, dump["vocab"]), f"{dump['dataset']}, {material.key[2]}"
+    return draw_words(words, words.leading_of_labels(at, len(LINES)), shown, at, title)
 
 
 FIGURE = Figure(
