@@ -111,7 +111,8 @@ def show_words(args: argparse.Namespace, task: Task) -> None:
     storage.save_csv(header(dump), csv_rows(written, dump), csv_path)
     print(csv_path)
     of_labels = {label: chosen[: len(LINES)] for label, chosen in of_labels.items()}
-    save(draw_words(words, of_labels, shown, ranked_at[-1]), path, args.formats)
+    at = None if args.query else ranked_at[-1]
+    save(draw_words(words, of_labels, shown, at), path, args.formats)
 
 
 def queried(words: Words, shown: list[str], query: list[str]) -> np.ndarray:

@@ -27,7 +27,9 @@ LINES = [
 ]
 
 
-def draw_words(words: Words, rows: dict[int | None, np.ndarray], shown: list[str], at: int) -> Any:
+def draw_words(
+    words: Words, rows: dict[int | None, np.ndarray], shown: list[str], at: int | None
+) -> Any:
     """β^uf of some words through training, beside the attention that they get.
 
     Attention is the mean over the gold and the comparison runs of α × the number of source
@@ -39,7 +41,7 @@ def draw_words(words: Words, rows: dict[int | None, np.ndarray], shown: list[str
     rows : the places of the words to draw, at most ``len(LINES)``, by the label that they speak
         for; None in translation
     shown : how each word is written
-    at : the iteration that they were chosen at, which a line marks
+    at : the iteration that they were ranked at, which a line marks; None if they were not
     """
     plt = pyplot()
     from matplotlib.ticker import NullLocator, ScalarFormatter
@@ -58,7 +60,8 @@ def draw_words(words: Words, rows: dict[int | None, np.ndarray], shown: list[str
         for axis, values in ((left, beta), (right, attention[:, ~np.isnan(beta[0])])):
             band = np.nanpercentile(values, [10, 90], axis=1)
             axis.fill_between(iterations, *band, color=GREY, alpha=0.2, linewidth=0)
-            axis.axvline(at, color=GREY, linestyle=":", linewidth=1)
+            if at is not None:
+                axis.axvline(at, color=GREY, linestyle=":", linewidth=1)
             axis.spines[["top", "right"]].set_visible(False)
         handles = []
         for word, line in zip(chosen, LINES):
@@ -80,11 +83,8 @@ def draw_words(words: Words, rows: dict[int | None, np.ndarray], shown: list[str
         left.set_xlim(left=0)
     for axis in panels[-1]:
         axis.set_xlabel("iteration")
-    figure.suptitle(
-        f"the words with the most evidence at iteration {at} (dotted), and their attention; "
-        "grey: 80% of all words",
-        fontsize=9,
-    )
+    which = "" if at is None else f"words with the most evidence at iteration {at} (dotted); "
+    figure.suptitle(f"{which}grey: 80% of all words", fontsize=9)
     return figure
 
 
