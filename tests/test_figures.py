@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from attention_dynamics.analysis.columns import Column
 from attention_dynamics.analysis.evidence import RunNames
@@ -145,6 +146,10 @@ class TestDynamics:
         figure, _ = draw_dynamics(alpha_perfs=perfs, best_perf=66.31)
         assert "attention, evidence: A(α, βᵘᶠ) = 0.300, ξ = 43.4" in legend(figure)
         assert figure.axes[1].get_ylabel() == "accuracy on test sentences (%)"
+        key = (*KEY[:3], "val_bleu")
+        args = (summary(alpha_perfs=perfs, best_perf=66.31), COLUMNS, 2, GOLD, LIGHT)
+        figure, _ = dynamics.draw_dynamics(key, *args)
+        assert figure.axes[1].get_ylabel() == "BLEU on validation sentences"
 
     def test_a_single_iteration(self):
         one = {"alpha_corrs": {0: 0.1}, "alpha_perfs": {0: 0.5}, "alpha_corrs_std": {0: None}}
@@ -163,23 +168,19 @@ class TestDynamics:
             assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
 
     def test_rows_are_the_numbers_that_are_drawn(self):
+        """A level and the best performance are lines without an iteration; ξ is at a marker."""
         rows = draw_dynamics(intervals={"agr_unif": (0.25, 0.35)})[1]
-        series = {(row["panel"], row["series"]) for row in rows}
-        names = {"agr_unif", "agr_px", "agr_grad", "baseline", "comparison runs"}
-        assert series == {("agreement", name) for name in names} | {
-            ("performance", "comparison runs"),
-            ("performance", "gold run"),
-        }
-        found = {
-            (row["panel"], row["series"], row["iteration"]): [
-                row[k] for k in ("value", "low", "high")
-            ]
-            for row in rows
-        }
-        assert found["agreement", "comparison runs", 20] == [0.5, 0.49, 0.51]
-        assert found["performance", "gold run", 40] == [0.9, None, None]
-        assert found["agreement", "agr_unif", 40] == [0.3, 0.25, 0.35]
-        assert len(rows) == len(ITERATIONS) * len(series)
+        found = {tuple(row.values())[:3]: tuple(row.values())[3:] for row in rows}
+        assert list(rows[0]) == ["panel", "series", "iteration", "value", "low", "high"]
+        assert found["agreement", "comparison runs", 20] == (0.5, 0.49, 0.51)
+        assert found["performance", "gold run", 40] == (0.9, None, None)
+        assert found["agreement", "agr_unif", None] == (0.3, 0.25, 0.35)
+        assert found["performance", "xi_unif", 20] == (0.8, None, None)
+        assert found["performance", "best_perf", None] == (0.95, None, None)
+        one_line = {"agr_unif", "agr_px", "agr_grad", "baseline", "xi_unif", "xi_grad", "best_perf"}
+        curves = {"comparison runs", "gold run"}  # the first of them in both panels
+        assert {row["series"] for row in rows} == one_line | curves
+        assert len(rows) == len(found) == len(one_line) + 3 * len(ITERATIONS)
 
 
 def images(figure) -> list[np.ndarray]:
@@ -327,6 +328,11 @@ class TestSentence:
         zeros = {key: np.zeros(5, np.float32) for key in dump()["beta"]}
         found = images(draw_sentence(shown("xyz", slice(0, 3), beta=zeros, grad=zeros), [10])[0])
         assert (found[1] == 0).all() and (found[2] == 0).all()
+
+
+def test_the_analysis_imports_no_view():
+    paths = (ROOT / "attention_dynamics" / "analysis").rglob("*.py")
+    assert not [path for path in paths if "attention_dynamics.views" in path.read_text()]
 
 
 class TestChoices:

@@ -171,7 +171,7 @@ def decimals(key: str, best_perf: float) -> int:
     return 1 if percent else 3
 
 
-def number(key: str, value: float, best_perf: float, sign: str = "") -> str:
+def rounded(key: str, value: float, best_perf: float, sign: str = "") -> str:
     """A figure of a table, rounded; ``sign="+"`` writes a plus, too."""
     digits = decimals(key, best_perf)
     return f"{round(value, digits) + 0:{sign}.{digits}f}"  # + 0: no "-0.000"
@@ -181,14 +181,9 @@ def figure(key: str, summary: Mapping[str, Any]) -> str:
     """A figure; "never" where ξ is not reached, "-" where there is none."""
     value = summary.get(key)
     if value is not None:
-        return number(key, value, summary["best_perf"])
+        return rounded(key, value, summary["best_perf"])
     never = key.startswith("xi_") and summary.get(key.replace("xi_", "agr_")) is not None
     return "never" if never else "-"
-
-
-def end_of(key: str, value: float | None, summary: dict[str, Any]) -> str:
-    """An end of an interval."""
-    return "never" if value is None else number(key, value, summary["best_perf"])
 
 
 def figure_with_interval(key: str, summary: dict[str, Any]) -> str:
@@ -199,9 +194,11 @@ def figure_with_interval(key: str, summary: dict[str, Any]) -> str:
     text = figure(key, summary)
     ends = summary["intervals"].get(key)
     if ends is not None and any(end is not None for end in ends):
-        text += f" [{', '.join(end_of(key, end, summary) for end in ends)}]"
+        best_perf = summary["best_perf"]
+        shown = ("never" if end is None else rounded(key, end, best_perf) for end in ends)
+        text += f" [{', '.join(shown)}]"
     share = summary["xi_never"].get(key)
-    return f"{text} ({_percent(share)} never)" if share and share < 1 else text
+    return f"{text} ({percent(share)} never)" if share and share < 1 else text
 
 
 def cells(name: tuple, summary: dict[str, Any], keys: list[str]) -> list[list[str]]:
@@ -209,21 +206,28 @@ def cells(name: tuple, summary: dict[str, Any], keys: list[str]) -> list[list[st
     reached, if it ever is not.
     """
     dataset, metric, _, performance = name
+
+    def number(key: str, value: float) -> str:
+        return rounded(key, value, summary["best_perf"])
+
     rows = [[dataset, metric, performance, *(figure(key, summary) for key in keys)]]
     intervals, xi_never = summary["intervals"], summary["xi_never"]
     for end, label in enumerate(["95% low", "95% high"] if intervals else []):
         row = ["", "", label]
         for key in keys:
             ends = intervals.get(key)
-            row.append("" if ends is None else end_of(key, ends[end], summary))
+            if ends is None:
+                row.append("")
+            else:
+                row.append("never" if ends[end] is None else number(key, ends[end]))
         rows.append(row)
     if any(xi_never.values()):
         shares = [xi_never.get(key) for key in keys]
-        rows.append(["", "", "never", *("" if s is None else _percent(s) for s in shares)])
+        rows.append(["", "", "never", *("" if s is None else percent(s) for s in shares)])
     return rows
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """In whole percent, but 0% and 100% are exactly that."""
     if 0 < share < 0.01:
         return "<1%"

@@ -127,6 +127,17 @@ def colormap(colors: tuple[str, ...]) -> Any:
     return LinearSegmentedColormap.from_list("attention", colors)
 
 
+def iteration_axis(axis: Any, iterations: Any) -> None:
+    """The axis of evaluated iterations: linear near 0, then logarithmic, as most happens early."""
+    from matplotlib.ticker import NullLocator, ScalarFormatter
+
+    axis.set_xscale("symlog", linthresh=max([1, *iterations[1:2]]))
+    axis.xaxis.set_major_formatter(ScalarFormatter())
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xlim(left=0)
+    axis.set_xlabel("training iteration (log scale)")
+
+
 @contextlib.contextmanager
 def drawn_in(style: Style, width: float) -> Iterator[None]:
     """Figures are drawn and saved in this style, ``width`` inches wide if they name no size.

@@ -141,7 +141,7 @@ def rows_of_authors(
         if value is None or ours is None:
             differences.append("")
         else:
-            differences.append(tables.number(name, ours - value, summary["best_perf"], "+"))
+            differences.append(tables.rounded(name, ours - value, summary["best_perf"], "+"))
     return [authors, differences]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from attention_dynamics.analysis.columns import Column
 from attention_dynamics.analysis.evidence import RunNames
-from attention_dynamics.analysis.levels import levels_of
+from attention_dynamics.analysis.levels import levels_of, xi_of
 from attention_dynamics.analysis.tables import decimals
 from attention_dynamics.views.drawing import (
     GREY,
@@ -16,6 +16,7 @@ from attention_dynamics.views.drawing import (
     Style,
     figure_width,
     is_narrow,
+    iteration_axis,
     lines_of,
     pyplot,
 )
@@ -38,8 +39,7 @@ def draw_dynamics(
     (``alpha_corrs``; the band is their standard deviation), and the levels ``agr_*`` (the band is
     their 95% interval). A marker stands where the agreement first exceeds a level; in the other
     panel, the performance of the same runs, the same marker stands at ξ. There the gold run has a
-    curve of its own, with a star at ξ*. The axes of iterations are linear near 0, then
-    logarithmic: most happens early.
+    curve of its own, with a star at ξ*.
 
     Parameters
     ----------
@@ -48,8 +48,6 @@ def draw_dynamics(
     gold : the gold run's performance at each iteration, None where it is unknown
     """
     plt = pyplot()
-    from matplotlib.ticker import NullLocator, ScalarFormatter
-
     dataset, metric, _, performance = key
     iterations = np.array(summary["iterations"])
     corrs = np.array([summary["alpha_corrs"][it] for it in iterations])
@@ -61,14 +59,17 @@ def draw_dynamics(
     split, measure = sentences_and_measure(performance)
     rows: Rows = []
 
-    def note(panel: str, series: str, values: Any, low: Any = None, high: Any = None) -> None:
-        """Values at all iterations, or one that has no iteration."""
-        curves = [np.broadcast_to(curve, len(iterations)) for curve in (values, low, high)]
-        for iteration, *numbers in zip(iterations, *curves):
-            numbers = [None if n is None or np.isnan(n) else float(n) for n in numbers]
-            if numbers[0] is not None:
-                names = ("panel", "series", "iteration", "value", "low", "high")
-                rows.append(dict(zip(names, (panel, series, int(iteration), *numbers))))
+    def note(
+        panel: str, series: str, its: Any, values: Any, low: Any = None, high: Any = None
+    ) -> None:
+        """Add rows for values at iterations; None or NaN is no value."""
+        columns = [np.broadcast_to(column, np.shape(its)) for column in (values, low, high)]
+        for iteration, *numbers in zip(its, *columns):
+            value, *ends = (None if n is None or np.isnan(n) else float(n) for n in numbers)
+            if value is not None:
+                ends_of = dict(zip(("low", "high"), ends))
+                names = {"panel": panel, "series": series, "iteration": iteration}
+                rows.append({**names, "value": value, **ends_of})
 
     narrow = is_narrow()
     figure, (left, right) = plt.subplots(
@@ -79,14 +80,14 @@ def draw_dynamics(
     curve = {"color": style.ink, "marker": ".", "markersize": 4, "zorder": 3}
     runs_label = f"mean of {n_runs} comparison runs" if n_runs > 1 else "the comparison run"
     handles = left.plot(iterations, corrs, label=runs_label, **curve)
-    note("agreement", "comparison runs", corrs, corrs - spread, corrs + spread)
+    note("agreement", "comparison runs", iterations, corrs, corrs - spread, corrs + spread)
     if np.isfinite(spread).any():
         handles[0].set_label(f"{runs_label}; band: ± 1 standard deviation")
         left.fill_between(
             iterations, corrs - spread, corrs + spread, color=style.ink, alpha=0.15, linewidth=0
         )
     right.plot(iterations, perfs, **curve)
-    note("performance", "comparison runs", perfs)
+    note("performance", "comparison runs", iterations, perfs)
     edge = {"linestyle": "", "markeredgecolor": style.paper, "markeredgewidth": 0.7, "zorder": 4}
     lines = lines_of(columns)
     markers = False
@@ -100,19 +101,21 @@ def draw_dynamics(
             reached = np.flatnonzero(corrs > value)[:1]  # the first, if any
             left.plot(iterations[reached], corrs[reached], **look | edge)
             right.plot(iterations[reached], perfs[reached], **look | edge)
+            note("performance", xi_of(name), iterations[reached], perfs[reached])
             markers |= bool(len(reached))
             xi = f"= {perfs[reached[0]]:.{digits}f}" if len(reached) else "never"
             label += f", ξ {xi}"
         handles += left.plot([], [], label=label, **look)  # the line with its marker
         left.axhline(value, color=look["color"], linestyle=look["linestyle"])
         low, high = summary["intervals"].get(name) or (None, None)
-        note("agreement", name, value, low, high)
+        note("agreement", name, [None], value, low, high)  # at all iterations
         if low is not None:
             left.axhspan(low, high, color=look["color"], alpha=0.12, linewidth=0)
     known = np.isfinite(gold_perfs)
     right.plot(iterations[known], gold_perfs[known], color=GOLD, linewidth=1)
-    note("performance", "gold run", gold_perfs)
+    note("performance", "gold run", iterations, gold_perfs)
     right.axhline(summary["best_perf"], color=GOLD, linestyle=(0, (1, 2)), linewidth=0.8)
+    note("performance", "best_perf", [None], summary["best_perf"])
     best = np.flatnonzero(gold_perfs == summary["best_perf"])[:1]
     star = {"color": GOLD, "marker": "*", "markersize": 8} | edge
     right.plot(iterations[best], gold_perfs[best], **star)
@@ -127,16 +130,13 @@ def draw_dynamics(
         handles += left.plot([], [], **{**edge, "marker": "o", "color": GREY})
         handles[-1].set_label(f"marker: first above the level; ξ: {measure} there")
     for axis in (left, right):
-        axis.set_xscale("symlog", linthresh=max([1, *iterations[1:2]]))
-        axis.xaxis.set_major_formatter(ScalarFormatter())
-        axis.xaxis.set_minor_locator(NullLocator())
-        axis.set_xlim(left=0)
-        axis.set_xlabel("training iteration (log scale)")
+        iteration_axis(axis, iterations)
     left.set_title("attention compared with the gold run's")
     left.set_ylabel(f"agreement A ({metric})")
     left.set_ylim(bottom=min(0, corrs.min()))
     right.set_title(f"{measure} of the same runs, and of the gold run")
-    right.set_ylabel(f"{measure} on {split}" + (" (%)" if digits == 1 else ""))
+    unit = " (%)" if measure == "accuracy" and digits == 1 else ""
+    right.set_ylabel(f"{measure} on {split}{unit}")
     figure.suptitle(f"{dataset}, {split}", fontweight="bold")
     # below: within the panel it would hide a curve
     columns_of_legend, handle = (1, 2.2) if narrow else (2, 3)
