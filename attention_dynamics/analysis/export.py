@@ -21,7 +21,7 @@ from attention_dynamics import cli
 from attention_dynamics.analysis import tables
 from attention_dynamics.analysis.dump import load_dump
 from attention_dynamics.analysis.pieces import whole_words
-from attention_dynamics.analysis.sentences import Sentences
+from attention_dynamics.analysis.sentences import Sentences, label_names
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
@@ -234,7 +234,7 @@ def select(
         names=list(dump["settings"]["columns"]),
         column=column,
         metas=metas,
-        labels=dump.get("labels", ["0", "1"]) if sentences.labels is not None else [],
+        labels=label_names(dump, task.sentences_of(dump)),
     )
 
 

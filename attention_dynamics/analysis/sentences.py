@@ -1,6 +1,7 @@
 """The evaluated sentences of a dump."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -60,3 +61,11 @@ class Sentences:
             target=None if self.target is None else self.target.take(numbers),
             labels=None if self.labels is None else self.labels[rows],
         )
+
+
+def label_names(dump: dict[str, Any], sentences: Sentences) -> list[str]:
+    """The labels' names in a dump, by default their numbers; none in translation."""
+    if sentences.labels is None:
+        return []
+    count = max(2, int(sentences.labels.max()) + 1)
+    return dump.get("labels", [str(label) for label in range(count)])

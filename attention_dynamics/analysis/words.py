@@ -13,6 +13,7 @@ import numpy as np
 
 from attention_dynamics.analysis.evidence import Evidence, RunNames
 from attention_dynamics.analysis.metrics import METRICS
+from attention_dynamics.analysis.sentences import label_names
 from attention_dynamics.analysis.task import Task
 
 DERIVED = {"alpha_n": "alpha", "beta_centered": "beta"}  # from which column: see Words.mean
@@ -176,10 +177,10 @@ def words_of(
     """
     evidence = task.evidence_of(dump, betas, split, task.performances[split][0])
     sentences = task.sentences_of(dump)
+    names = label_names(dump, sentences)
     sentences = sentences.take(sentences.rows_of(split))
-    keys, names, sign = list(sentences.words), [], np.array(1.0)
+    keys, sign = list(sentences.words), np.array(1.0)
     if sentences.labels is not None:
-        names = dump.get("labels", ["0", "1"])
         labels = np.repeat(sentences.labels, sentences.source.lengths)
         if len(names) == 2:
             sign, labels = 2 * labels - 1, np.ones_like(labels)

@@ -173,8 +173,9 @@ def print_tables(
                     *(f"{value:.2f}" for value in attention[:, word]),
                 ]
             )
-        for name, some in ((f"mean of these {len(places)}", places), ("mean of all", slice(None))):
-            means = [*np.nanmean(beta[:, some], axis=1), *attention[:, some].mean(axis=1)]
+        every = np.flatnonzero(~np.isnan(beta[0]))  # with more than two labels, those of this one
+        for name, some in ((f"mean of these {len(places)}", places), ("mean of all", every)):
+            means = [*beta[:, some].mean(axis=1), *attention[:, some].mean(axis=1)]
             rows.append([name, "", "", *(f"{value:.2f}" for value in means)])
         name = "βᵘᶠ minus its mean" if label is None else f"βᵘᶠ for label {words.names[label]}"
         groups = [f"{name}{title}", "α × length"]
