@@ -17,13 +17,15 @@ class Sentences:
     source : the source tokens
     splits : (sentences,), "val" or "train"
     target : in translation the predicted tokens; there is a distribution for each of them
-    labels : in classification the gold labels, 0 or 1: (sentences,)
+    labels : in classification the gold labels, from 0: (sentences,)
+    n_labels : in classification how many there are
     """
 
     source: Ragged
     splits: np.ndarray
     target: Ragged | None = None
     labels: np.ndarray | None = None
+    n_labels: int | None = None
 
     def __len__(self) -> int:
         return len(self.source)
@@ -67,5 +69,4 @@ def label_names(dump: dict[str, Any], sentences: Sentences) -> list[str]:
     """The labels' names in a dump, by default their numbers; none in translation."""
     if sentences.labels is None:
         return []
-    count = max(2, int(sentences.labels.max()) + 1)
-    return dump.get("labels", [str(label) for label in range(count)])
+    return dump.get("labels", [str(label) for label in range(sentences.n_labels or 2)])

@@ -18,6 +18,7 @@ from attention_dynamics.views.drawing import (
     Style,
     figure_width,
     is_narrow,
+    iteration_axis,
     pyplot,
 )
 from attention_dynamics.views.figures.figure import Figure, Material
@@ -53,8 +54,6 @@ def draw_words(
     title : begins the title of the figure
     """
     plt = pyplot()
-    from matplotlib.ticker import NullLocator, ScalarFormatter
-
     iterations, rows = words.runs.iterations, Rows()
     height, narrow = 0.4 + 2.1 * len(chosen), is_narrow()
     figure, panels = plt.subplots(
@@ -92,12 +91,10 @@ def draw_words(
         # names that begin with "_"; "$" begins no formula.
         names = [" " + shown[word].replace("$", r"\$") for word in places]
         left.legend(handles, names, loc="upper left")
-        left.set_xscale("symlog", linthresh=max([1, *iterations[1:2]]))
-        left.xaxis.set_major_formatter(ScalarFormatter())
-        left.xaxis.set_minor_locator(NullLocator())
-        left.set_xlim(left=0)
-    for axis in panels[-1]:
-        axis.set_xlabel("training iteration (log scale)")
+    for axis in panels.flat:
+        iteration_axis(axis, iterations)
+    for axis in panels[:-1].flat:  # they share the axis below
+        axis.set_xlabel("")
     parts = [title, f"most evidence at iteration {at} (dotted)", "grey: 80% of all words"]
     if at is None:
         del parts[1]
