@@ -77,7 +77,7 @@ def show_words(args: argparse.Namespace, task: Task) -> None:
     runs = RunNames.of(set(dump["alpha"]), str(dump_path(args.outputs_dir, args.dataset)))
     betas = {}
     if task.beta_path(args.outputs_dir, args.dataset, args.embed_dim).exists():
-        betas = load_betas(args, task, args.dataset, dump["vocab"])
+        betas = load_betas(task, args.outputs_dir, args.dataset, args.embed_dim, dump["vocab"])
     every = words_of(task, dump, betas, runs, args.split)
     words = every.frequent(1 if args.query else args.min_count)
     if not len(words):
