@@ -38,6 +38,7 @@ from attention_dynamics.classification import logistic
 from attention_dynamics.classification.data import Sentences, load_dataset
 from attention_dynamics.classification.datasets import toy
 from attention_dynamics.classification.task import TASK
+from attention_dynamics.views.figures import FIGURES
 from attention_dynamics.views.figures.sentence import sentence_of
 
 pytestmark = pytest.mark.slow  # whole stages
@@ -280,8 +281,9 @@ class TestStages:
         flags += ["--iterations", f"0,{ITERATIONS[-1]}"]
         status, out, err = call("plot_dynamics.py", *flags, capsys=capsys)
         assert status == 0, err
-        assert len(out.splitlines()) == 8
-        for figure in ("toy_dynamics", "toy_sentence"):
+        figures = [f"toy_{name}" for name in FIGURES]
+        assert len(out.splitlines()) == 4 * len(figures)
+        for figure in figures:
             assert (tmp_path / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
             assert (tmp_path / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
         # a sentence's entries are those of its tokens
@@ -451,7 +453,7 @@ class TestTwoNames:
             f"{asked}{ending}"
             for ending in (
                 *("_logs.pkl", "embedding256beta.pkl", "_logistic_beta.pkl", "_explorer.html"),
-                *("_dynamics.png", "_dynamics.csv", "_sentence.png", "_sentence.csv"),
+                *(f"_{figure}.{ending}" for figure in FIGURES for ending in ("png", "csv")),
             )
         }
         assert load(tmp_path / "outputs" / f"{asked}_logs.pkl")["dataset"] == asked

@@ -420,6 +420,7 @@ class TestPlot:
     def test_variants(self, outputs, capsys, monkeypatch):
         """Dark, transparent and narrow ones beside the others; the numbers once."""
         monkeypatch.delitem(FIGURES, "sentence")
+        monkeypatch.delitem(FIGURES, "words")
         changes = {"formats": ["png"], "style": list(STYLES), "width": ["page", "column"]}
         plotting.plot_dynamics(arguments(outputs, **changes), TASK)
         names = {Path(line).name for line in capsys.readouterr().out.splitlines()}

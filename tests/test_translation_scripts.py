@@ -31,6 +31,7 @@ from attention_dynamics.analysis import bootstrap
 from attention_dynamics.training import checkpoints, word_baseline
 from attention_dynamics.translation.datasets import DATASETS, toy
 from attention_dynamics.translation.task import TASK
+from attention_dynamics.views.figures import FIGURES
 from attention_dynamics.views.figures.sentence import sentence_of
 
 pytestmark = pytest.mark.slow  # whole stages
@@ -179,8 +180,9 @@ class TestStages:
         flags += ["--outputs_dir", experiment / "outputs", "--performance", "val_bleu"]
         status, out, err = call("plot_dynamics.py", *flags, capsys=capsys)
         assert status == 0, err
-        assert len(out.splitlines()) == 8
-        for figure in ("toy_dynamics", "toy_sentence"):
+        figures = [f"toy_{name}" for name in FIGURES]
+        assert len(out.splitlines()) == 4 * len(figures)
+        for figure in figures:
             assert (tmp_path / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
             assert (tmp_path / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
         # a sentence's entries are those of its rows

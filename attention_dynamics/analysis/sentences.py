@@ -1,6 +1,7 @@
 """The evaluated sentences of a dump."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,15 @@ class Sentences:
         """Where each sentence begins and ends in the columns of the dump: (sentences + 1,)."""
         return offsets_of(self.source.lengths * self.distributions)
 
+    @property
+    def words(self) -> tuple[np.ndarray, ...]:
+        """Of each entry of the columns: its source token; in translation its target token too."""
+        sentence = np.repeat(np.arange(len(self)), self.distributions)
+        source = self.source.take(sentence)
+        if self.target is None:
+            return (source.values,)
+        return source.values, np.repeat(self.target.values, source.lengths)
+
     def rows_of(self, split: str) -> slice:
         """The sentences of a split. They are neighbours."""
         rows = np.flatnonzero(self.splits == split)
@@ -53,3 +63,10 @@ class Sentences:
             target=None if self.target is None else self.target.take(numbers),
             labels=None if self.labels is None else self.labels[rows],
         )
+
+
+def label_names(dump: dict[str, Any], sentences: Sentences) -> list[str]:
+    """The labels' names in a dump, by default their numbers; none in translation."""
+    if sentences.labels is None:
+        return []
+    return dump.get("labels", [str(label) for label in range(sentences.n_labels or 2)])

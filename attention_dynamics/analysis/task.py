@@ -30,6 +30,8 @@ class Task:
     show : of the tokens of a sentence: how each is written, and the sentence as plain text
     beta_path : of (outputs folder, dataset, dimension): the file of the word baseline
     logistic_path : of (outputs folder, dataset): the file of the logistic word baseline
+    begins_word : of the vocabulary, where tokens are pieces of words: bool array, whether each
+        begins a word
     dump_flags : what a dump may lack (a split or a performance), and the flag of ``eval_dump.py``
         that adds it
     """
@@ -42,6 +44,7 @@ class Task:
     show: Callable[[list[str]], tuple[list[str], str]]
     beta_path: Callable[[Path, str, int], Path]
     logistic_path: Callable[[Path, str], Path] | None = None
+    begins_word: Callable[[list[str]], np.ndarray] | None = None
     dump_flags: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -81,9 +84,6 @@ class Task:
         sentence = np.repeat(np.arange(len(chosen)), chosen.distributions)
         lengths = chosen.source.lengths[sentence]  # of each distribution
         offsets = offsets_of(lengths)
-        words: tuple[np.ndarray, ...] = (chosen.source.take(sentence).values,)
-        if chosen.target is not None:
-            words += (np.repeat(chosen.target.values, lengths),)
         gold = None if chosen.labels is None else np.repeat(chosen.labels, lengths)
         for name, beta in betas.items():
             if gold is not None and (beta.shape[1:] or (2,)) != (chosen.n_labels,):
@@ -115,7 +115,7 @@ class Task:
             column=column,
             performance=lambda run, iteration: dump["metas"][run, iteration, performance],
             scores=None if chosen.labels is None else scores,
-            words={name: for_gold(beta[words]) for name, beta in betas.items()},
+            words={name: for_gold(beta[chosen.words]) for name, beta in betas.items()},
             sentence=None if chosen.target is None else sentence,
         )
 

@@ -1,6 +1,7 @@
 """Atomic writes, and reading files without running any code that they contain."""
 
 import contextlib
+import csv
 import fcntl
 import hashlib
 import io
@@ -10,7 +11,7 @@ import pickle
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -112,6 +113,16 @@ def save_bytes(content: bytes, path: Path) -> None:
     """Write ``content`` atomically."""
     with atomic_write(path) as file:
         file.write(content)
+
+
+def save_csv(header: Iterable[str], rows: Iterable[Iterable], path: Path) -> None:
+    """Write CSV in UTF-8 atomically, a row at a time; None is an empty field."""
+    with atomic_write(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogatepass", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+        text.detach()  # flushes; atomic_write closes the file
 
 
 @contextlib.contextmanager
