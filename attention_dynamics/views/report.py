@@ -46,8 +46,8 @@ Missing = list[list[str]]  # what, and the command that makes it
 
 def task_blocks(task: Task, folder: Path, out_dir: Path, missing: Missing) -> list[Block]:
     """Tables, figures, explorers and runs of a task; only its datasets are looked for."""
+    known = task.datasets.names(folder / "data")  # not by their dumps: a copy of one is no dataset
     outputs = folder / "outputs"
-    known = task.datasets.names(folder / "data", outputs)
     ids = {name: dump_id(dump_path(outputs, name)) for name in known}
     evaluated = sorted(name for name in known if dump_path(outputs, name).exists())
     results = load_results(outputs, known, ids)
