@@ -3,8 +3,8 @@
 import argparse
 import os
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -39,6 +39,8 @@ class BaseCorpus:
     iterations : the evaluated ones, rising
     evaluate : flags of ``eval_dump.py``
     embedding : flags of ``embedding_beta.py``
+    authors : the figures that the authors report, by their keys in results (top 5% match, test or
+        validation sentences, the first performance); a ξ of None is never reached
     """
 
     name: str
@@ -51,6 +53,7 @@ class BaseCorpus:
     iterations: tuple[int, ...]
     evaluate: str = ""
     embedding: str = ""
+    authors: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:

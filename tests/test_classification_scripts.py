@@ -280,7 +280,7 @@ class TestStages:
         flags += ["--iterations", f"0,{ITERATIONS[-1]}"]
         status, out, err = call("plot_dynamics.py", *flags, capsys=capsys)
         assert status == 0, err
-        assert len(out.splitlines()) == 4
+        assert len(out.splitlines()) == 8
         for figure in ("toy_dynamics", "toy_sentence"):
             assert (tmp_path / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
             assert (tmp_path / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
@@ -288,9 +288,8 @@ class TestStages:
         dump = load(experiment / "outputs" / "toy_logs.pkl")
         sentence = sentence_of(TASK, dump, 3)
         assert sentence.source[0] == "<bos>" and sentence.source[-1] == "<eos>"
-        assert sentence.sign == 2 * dump["sentences"]["target"][3] - 1
-        alpha = dump["alpha"]["Normal_A", 119][sentence.entries]
-        assert len(alpha) == len(sentence.source)
+        alpha = sentence.column("alpha", "Normal_A", 119)
+        assert alpha.shape == (1, len(sentence.source))
         assert alpha.sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -452,7 +451,7 @@ class TestTwoNames:
             f"{asked}{ending}"
             for ending in (
                 *("_logs.pkl", "embedding256beta.pkl", "_logistic_beta.pkl", "_explorer.html"),
-                *("_dynamics.png", "_sentence.png"),
+                *("_dynamics.png", "_dynamics.csv", "_sentence.png", "_sentence.csv"),
             )
         }
         assert load(tmp_path / "outputs" / f"{asked}_logs.pkl")["dataset"] == asked

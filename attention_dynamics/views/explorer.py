@@ -86,9 +86,9 @@ def explore(args: argparse.Namespace, task: Task) -> None:
     facts = {
         "dataset": args.dataset,
         "split": args.split,
-        "labels": dump.get("labels", []),
         "split_size": len(sentences),
         "task": task.name,
+        "labels": dump.get("labels", ["0", "1"]),
         "iterations": runs.iterations,
         "runs": [{"name": name, "uniform": name == runs.uniform} for name in names],
         "gold": {"run": runs.gold, "iteration": evidence.gold_iteration(runs)},
@@ -240,16 +240,12 @@ def _mean_by_sentence(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def _right(runs: RunNames, names: list[str], evidence: Evidence, labels: np.ndarray) -> np.ndarray:
-    """Whether the score Σ α β is on the side of the label: bool (runs, iterations, rows)."""
-    sign = 2 * labels - 1
+    """Whether the label has the highest score: bool (runs, iterations, rows)."""
+    assert evidence.scores is not None
     right = np.empty((len(names), len(runs.iterations), len(labels)), dtype=bool)
     for run, name in enumerate(names):
         for at, it in enumerate(runs.iterations):
-            # the evidence is turned towards the label, the score is not
-            alpha, beta = (evidence.column(column, name, it) for column in ("alpha", "beta"))
-            weighted = alpha.astype(np.float64) * beta
-            score = sign * np.add.reduceat(weighted, evidence.offsets[:-1])
-            right[run, at] = (score > 0) == (labels == 1)
+            right[run, at] = evidence.scores(name, it).argmax(axis=1) == labels
     return right
 
 

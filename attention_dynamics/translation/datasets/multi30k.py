@@ -42,4 +42,8 @@ CORPUS = Corpus(
     target="en",
     published=True,
     iterations=(*FIRST_ITERATIONS, *range(12000, 20000, 2000), *range(20000, 36001, 4000)),
+    authors={
+        **{"agr_unif": 0.310, "agr_px": 0.344, "agr_grad": 0.271, "baseline": 0.071},
+        **{"xi_unif": 43.4, "xi_px": 43.4, "xi_grad": 43.4, "best_perf": 66.3},
+    },
 )
