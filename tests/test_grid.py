@@ -118,8 +118,9 @@ def test_published_iterations_of_classification():
         assert name == "toy" or list(corpus.iterations) == every
 
 
-def test_a_new_entry_is_enough(monkeypatch):
+def test_a_new_entry_is_enough(monkeypatch, tmp_path):
     """The grid, and with it every bash script, needs nothing besides the table."""
+    monkeypatch.setattr(grid, "ROOT", tmp_path)  # not what users made here
     new = replace(CLASSIFICATION["Furd"], name="mine", other_names=("ours",), embedding="--lr 1")
     monkeypatch.setitem(CLASSIFICATION, "mine", new)
     jobs = grid.jobs("classification", "train_runs", ["ours"])

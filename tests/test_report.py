@@ -257,7 +257,7 @@ class TestTask:
         assert "0.111" in (root / "report" / "results.md").read_text()
 
     def test_leftovers_are_not_picked_up(self, root, report, outputs):
-        """Other names than those of the table of datasets, and files of other names."""
+        """Names without an entry in the table or data of their own, and files of other names."""
         report()
         before = files_in(root / "report")
         write_pickle({key("mine"): summary()}, outputs / "my_stats.pkl")

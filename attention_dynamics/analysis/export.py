@@ -24,6 +24,7 @@ from attention_dynamics.analysis.pieces import whole_words
 from attention_dynamics.analysis.sentences import Sentences, label_names
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import storage
 
 Key = tuple[str, int]  # of a checkpoint: run, iteration
@@ -102,7 +103,7 @@ class Selection:
 def parser(description: str, script: str, task: Task) -> cli.Parser:
     """The flags that both scripts have."""
     parser = cli.Parser(description)
-    cli.add_dataset(parser, task.datasets)
+    add_dataset(parser, task.datasets)
     parser.add_argument(
         "--format", nargs="+", choices=list(FORMATS), default=["csv"], help="formats to write"
     )

@@ -51,10 +51,10 @@ Missing = list[list[str]]  # what, and the command that makes it
 
 def task_blocks(task: Task, folder: Path, out_dir: Path, missing: Missing) -> list[Block]:
     """Tables, figures, explorers and runs of a task; only its datasets are looked for."""
+    known = task.datasets.names(folder / "data")  # not by their dumps: a copy of one is no dataset
     outputs = folder / "outputs"
-    known = task.datasets.names(folder / "data", outputs)
     ids = {name: dump_id(dump_path(outputs, name)) for name in known}
-    evaluated = sorted(name for name in known if dump_path(outputs, name).exists())
+    evaluated = evaluated_in(folder, task)
     results = load_results(outputs, known, ids)
     old = [key for key, summary in results.items() if is_old(key, summary, ids)]
     blocks: list[Block] = [Heading(2, task.name.capitalize())]
@@ -90,6 +90,12 @@ def task_blocks(task: Task, folder: Path, out_dir: Path, missing: Missing) -> li
     return blocks + run_blocks(folder / "models", outputs, known)
 
 
+def evaluated_in(folder: Path, task: Task) -> list[str]:
+    """The task's datasets that have a dump."""
+    names = task.datasets.names(folder / "data")
+    return sorted(name for name in names if dump_path(folder / "outputs", name).exists())
+
+
 def collect_command(task: Task, dataset: str) -> str:
     out_file = "--out_file outputs/stats.pkl"
     return f"cd {task.name}; python {task.collect_script} --datasets {dataset} {out_file}"
@@ -123,7 +129,7 @@ def rows_of_authors(
 ) -> list[list[str]]:
     """The authors' figures, and ours less theirs; no rows if they report none of this kind."""
     dataset, metric, split, performance = key
-    theirs = task.datasets.get(dataset, task.datasets.own(dataset)).authors
+    theirs = next((c.authors for c in task.datasets.values() if dataset in c.names), None)
     if not theirs or (metric, split, performance) != (DEFAULT, "val", task.performances["val"][0]):
         return []
     authors, differences = ["", "", "authors"], ["", "", "difference"]

@@ -16,6 +16,7 @@ from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.analysis.words import DERIVED, Words, words_of
 from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import storage
 from attention_dynamics.views import drawing
 from attention_dynamics.views.figures.words import LINES, MIN_COUNT, draw_words
@@ -27,7 +28,7 @@ Rows = list[list[str]]
 def parser(description: str, script: str, task: Task) -> cli.Parser:
     """The flags that both scripts have."""
     parser = cli.Parser(description)
-    cli.add_dataset(parser, task.datasets)
+    add_dataset(parser, task.datasets)
     parser.add_argument(
         "--words", type=cli.positive_int, default=10, help="how many leading words a table shows"
     )

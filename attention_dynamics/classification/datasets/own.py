@@ -84,7 +84,7 @@ def _read_table(path: Path, columns: list[tabular.Column]) -> list[tuple[str, st
     for line, (text, label) in tabular.read_columns(path, columns):
         if not label.strip():
             raise InputError(f"{path}, line {line}: the label is empty")
-        found.append((text, label.strip()))
+        found.append((text, " ".join(label.split())))
     if not found:
         raise InputError(f"{path} has no rows")
     kinds = Counter(label for _, label in found)
