@@ -70,8 +70,8 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
         const=DEFAULT,
         choices=list(METRICS),
         metavar="METRIC",
-        help=f"instead of a draw: the sentences with the lowest agreement of alpha with "
-        f"beta^uf (METRIC: {DEFAULT} if it is left out, or another of the tables)",
+        help="show the sentences with the lowest agreement of alpha with beta^uf, by METRIC "
+        f"({', '.join(METRICS)}; the first if it is left out)".replace("%", "%%"),
     )
     parser.add_argument(
         "--runs",
