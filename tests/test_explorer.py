@@ -29,8 +29,8 @@ from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.ragged import offsets_of
 from attention_dynamics.classification.task import TASK
 from attention_dynamics.files import storage
-from attention_dynamics.views import explorer
-from attention_dynamics.views.figures.sentence import SHADES, sentence_of
+from attention_dynamics.views import drawing, explorer
+from attention_dynamics.views.figures.sentence import sentence_of
 
 ITERATIONS = [0, 10, 50, 400]
 RUNS = ["Normal_A", "normal_b", "Uniform"]
@@ -276,6 +276,7 @@ class TestPage:
     def test_scores_speak_for_the_gold_label(self, page, dump):
         _, arrays = page
         scores = np.frombuffer(arrays["score"], "<f4").reshape(3, 4, 40)
+        right = np.frombuffer(arrays["right"], np.int8).reshape(3, 4, 40)
         for run, name in enumerate(RUNS):
             for at, it in enumerate(ITERATIONS):
                 alpha, beta = dump["alpha"][name, it], dump["beta"][name, it]
@@ -283,6 +284,7 @@ class TestPage:
                     a, b = dump["sentences"]["offsets"][row : row + 2]
                     score = np.dot(alpha[a:b].astype(float), beta[a:b]) * (1 if label else -1)
                     assert scores[run, at, row] == pytest.approx(score, rel=1e-6)
+                    assert right[run, at, row] == (score > 0)
 
     @pytest.fixture
     def page_of(self, outputs, dump, tmp_path, capsys):
@@ -316,7 +318,7 @@ class TestPage:
         for shown in train["sentences"][::13]:
             drawn = sentence_of(TASK, dump, shown["number"])
             assert drawn.source == shown["source"]
-            assert drawn.title.startswith(f"toy, sentence {shown['number']} (train)")
+            assert f"sentence {shown['number']}" in drawn.title
 
     def test_sentences_by_number_and_by_text(self, page_of, page):
         chosen, arrays = page_of("--indices", "31,3,17")
@@ -379,14 +381,12 @@ class TestPage:
             assert ("score" in arrays) == (len(labels) == 2)  # Σ α β is log-odds of two labels
 
     def test_colours_are_those_of_the_figures(self):
-        colormaps = pytest.importorskip("matplotlib").colormaps
+        styles = getattr(drawing, "STYLES", None) or pytest.skip("figures have other colours")
         page = explorer.TEMPLATE.read_text("utf-8")
-        light = page[page.index("light: {") : page.index("dark: {")]
-        for ramp, name in (("one", SHADES["alpha"]), ("signed", SHADES["signed"])):
-            stops = re.search(rf'{ramp}: "([^"]+)"', light)[1].split()
-            for place, stop in zip(np.linspace(0, 1, len(stops)), stops):
-                rgb = [int(stop[i : i + 2], 16) / 255 for i in (0, 2, 4)]
-                assert colormaps[name](place)[:3] == pytest.approx(rgb, abs=0.01)
+        stops = [hexes.split() for hexes in re.findall(r'(?:one|signed): "([^"]+)"', page)]
+        looks = (styles["light"], styles["dark"])
+        figures = [colours for look in looks for colours in (look.alpha, look.signed)]
+        assert stops == [[colour.removeprefix("#") for colour in colours] for colours in figures]
 
     def test_without_the_word_baseline(self, outputs, dump, tmp_path, capsys):
         shutil.copy(outputs / "toy_logs.pkl", tmp_path)

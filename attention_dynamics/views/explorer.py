@@ -126,8 +126,10 @@ def explore(args: argparse.Namespace, task: Task) -> None:
     shown = _at(evidence, sentences, rows)
     labels = None if sentences.labels is None else dump.get("labels", ["0", "1"])
     tables = _pair_tables(runs, names, shown, sentences.take(rows))
-    if labels is not None and len(labels) == 2:  # else Σ α β is not the log-odds of the label
-        tables["score"] = _scores(runs, names, shown)
+    if (
+        sentences.labels is not None and len(labels) == 2
+    ):  # else Σ α β is not the log-odds of the label
+        tables |= _predictions(runs, names, shown, sentences.labels[rows])
     facts = {
         "dataset": args.dataset,
         "split": args.split,
@@ -365,8 +367,16 @@ def _mean_by_sentence(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
         return sums / np.add.reduceat(defined.astype(np.float64), starts)
 
 
-def _scores(runs: RunNames, names: list[str], evidence: Evidence) -> np.ndarray:
-    """The score Σ α β for the gold label: float32 (runs, iterations, sentences)."""
+def _predictions(
+    runs: RunNames, names: list[str], evidence: Evidence, labels: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Of each sentence the log-odds Σ α β of the gold label, and if the model predicts it.
+
+    Returns
+    -------
+    "score" : float32 (runs, iterations, sentences)
+    "right" : int8 of the same shape, 1 or 0
+    """
     scores = [
         [
             np.add.reduceat(
@@ -378,7 +388,9 @@ def _scores(runs: RunNames, names: list[str], evidence: Evidence) -> np.ndarray:
         ]
         for name in names
     ]
-    return np.array(scores, dtype="<f4")
+    score: np.ndarray = np.array(scores)
+    right = (score > 0) | ((score == 0) & (labels == 0))  # at 0 the model predicts label 0
+    return {"score": score.astype("<f4"), "right": right.astype(np.int8)}
 
 
 def _performance(
