@@ -449,7 +449,7 @@ class TestPage:
         expected = [part.mean() for part in np.split(np.array(rows), np.cumsum(n_target - 1)[:-1])]
         found = agreements_of(data, arrays, "pairs-1")[1, 2, 2]
         assert np.abs(found - expected).max() < 6e-3
-        assert "score" not in arrays and data["labels"] is None
+        assert "score" not in arrays and data["labels"] == []
 
     def test_text_of_pieces(self):
         show = load_script("translation", "explore").TASK.show

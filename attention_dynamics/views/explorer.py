@@ -124,12 +124,10 @@ def explore(args: argparse.Namespace, task: Task) -> None:
         candidates = _worst_first(METRICS[args.worst], runs, evidence, sentences, candidates)
     rows = candidates[: args.sentences]
     shown = _at(evidence, sentences, rows)
-    labels = None if sentences.labels is None else dump.get("labels", ["0", "1"])
+    labels = [] if sentences.labels is None else dump.get("labels", ["0", "1"])
     tables = _pair_tables(runs, names, shown, sentences.take(rows))
-    if (
-        sentences.labels is not None and len(labels) == 2
-    ):  # else Σ α β is not the log-odds of the label
-        tables |= _predictions(runs, names, shown, sentences.labels[rows])
+    if len(labels) == 2:  # else Σ α β is not the log-odds of the label
+        tables |= _predictions(runs, names, shown, sentences.take(rows).labels)
     facts = {
         "dataset": args.dataset,
         "split": args.split,
@@ -368,7 +366,7 @@ def _mean_by_sentence(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def _predictions(
-    runs: RunNames, names: list[str], evidence: Evidence, labels: np.ndarray
+    runs: RunNames, names: list[str], evidence: Evidence, labels: np.ndarray | None
 ) -> dict[str, np.ndarray]:
     """Of each sentence the log-odds Σ α β of the gold label, and if the model predicts it.
 
