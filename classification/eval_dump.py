@@ -16,6 +16,7 @@ import numpy as np
 
 from attention_dynamics import cli
 from attention_dynamics.analysis.dump import dump_path, evaluate_missing
+from attention_dynamics.analysis.evidence import SCORE
 from attention_dynamics.classification.columns import COLUMNS
 from attention_dynamics.classification.data import evaluated_sentences, load_dataset
 from attention_dynamics.classification.datasets import DATASETS
@@ -53,11 +54,15 @@ def main():
         evaluated, args.models_dir, args.dataset, config, settings, train, end_is_last=True
     )
     sentences, splits = evaluated_sentences(dataset, args.test_set_size)
-    settings |= {"columns": {name: column.version for name, column in COLUMNS.items()}}
+    versions = {name: column.version for name, column in COLUMNS.items()}
+    if len(dataset.labels) > 2:
+        versions |= {SCORE: VERSION}
+    settings |= {"columns": versions}
     header = {
         "dataset": args.dataset,
         "settings": settings | {split: len(rows) for split, rows in splits.items()},
         "vocab": dataset.vocab,
+        "labels": list(dataset.labels),
         "sentences": {
             "tokens": sentences.tokens.values.astype(np.int32),
             "offsets": sentences.tokens.offsets,
@@ -67,7 +72,8 @@ def main():
     }
 
     def evaluate(entry: checkpoints.CheckpointSpec, checkpoint):
-        model = build(config, len(dataset.vocab), entry.uniform).to(device).requires_grad_(False)
+        model = build(config, len(dataset.vocab), entry.uniform, len(dataset.labels))
+        model.to(device).requires_grad_(False)
         checkpoints.load_weights(model, checkpoint, train)
         columns = evaluate_checkpoint(model, sentences, splits, entry.calculate_grad, device)
         metas = columns["metas"]

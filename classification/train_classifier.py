@@ -67,7 +67,7 @@ def main():
         return
 
     cli.seed_everything(args.seed)
-    model = build(config, len(dataset.vocab), args.uniform).to(device)
+    model = build(config, len(dataset.vocab), args.uniform, len(dataset.labels)).to(device)
     run.begin(model, optimizers.build(settings, model.parameters()))
 
     def loss(step: int) -> Tensor:

@@ -374,11 +374,22 @@ class TestPage:
     def test_label_names_and_more_than_two_labels(self, tmp_path, capsys):
         dump = classification_outputs(tmp_path, rows=5)
         for labels in (["bad", "good"], ["a", "b", "c"]):
-            storage.save_pickle(dump | {"labels": labels}, tmp_path / "toy_logs.pkl")
+            many = dump | {"labels": labels}
+            if len(labels) > 2:  # such a dump has the logits of all labels
+                logits = np.random.default_rng(1).normal(size=(10, 3)).astype(np.float32)
+                many["score"] = {key: logits for key in dump["alpha"]}
+                (tmp_path / "toyembedding256beta.pkl").unlink()  # it is of two labels
+            storage.save_pickle(many, tmp_path / "toy_logs.pkl")
             assert classification("--outputs_dir", tmp_path, capsys=capsys)[0] == 0
             data, arrays = read_page(tmp_path / "toy_explorer.html")
             assert data["labels"] == labels
-            assert ("score" in arrays) == (len(labels) == 2)  # Σ α β is log-odds of two labels
+        gold = dump["sentences"]["target"][:5]
+        chances = np.exp(logits[:5]) / np.exp(logits[:5]).sum(axis=1, keepdims=True)
+        for score in np.frombuffer(arrays["score"], "<f4").reshape(-1, 5):
+            p = 1 / (1 + np.exp(-score))
+            assert p == pytest.approx(chances[range(5), gold], rel=1e-5)
+        for right in np.frombuffer(arrays["right"], np.int8).reshape(-1, 5):
+            assert (right == (logits[:5].argmax(axis=1) == gold)).all()
 
     def test_colours_are_those_of_the_figures(self):
         styles = getattr(drawing, "STYLES", None) or pytest.skip("figures have other colours")
@@ -895,16 +906,14 @@ class TestClassificationInBrowser:
 
     def test_label_names(self, browser, tmp_path, capsys):
         dump = classification_outputs(tmp_path, rows=5)
-        for labels in (["bad", "<b>good</b>"], ["x", "y", "z"]):
-            storage.save_pickle(dump | {"labels": labels}, tmp_path / "toy_logs.pkl")
-            assert classification("--outputs_dir", tmp_path, capsys=capsys)[0] == 0
-            with opened(browser, tmp_path / "toy_explorer.html") as page:
-                name = labels[dump["sentences"]["target"][0]]
-                assert f"· {name}" in page.text("#sentence-title")
-                assert page.texts("#label option")[1:] == labels
-                assert (f"p({name})" in page.text("#alpha label")) == (len(labels) == 2)
-                shown = page.run("return document.querySelector('#prediction').offsetHeight > 0")
-                assert shown == (len(labels) == 2)
+        labels = ["bad", "<b>good</b>"]
+        storage.save_pickle(dump | {"labels": labels}, tmp_path / "toy_logs.pkl")
+        assert classification("--outputs_dir", tmp_path, capsys=capsys)[0] == 0
+        with opened(browser, tmp_path / "toy_explorer.html") as page:
+            name = labels[dump["sentences"]["target"][0]]
+            assert f"· {name}" in page.text("#sentence-title")
+            assert page.texts("#label option")[1:] == labels
+            assert f"p({name})" in page.text("#alpha label")
 
     def test_a_link_restores_what_is_seen(self, browser, page, path):
         page.choose("#run", "1")

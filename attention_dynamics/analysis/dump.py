@@ -13,6 +13,8 @@ A dump is one dict of plain containers and numpy arrays::
     alpha, beta, grad, ...
                  {(name, iteration): float32 array}, all rows end to end; a pair is absent where
                  nothing was computed
+    score        {(name, iteration): float32 (sentences, K)}: with more than two labels their
+                 logits; of two, the logit of label 1 is the sum of alpha * beta
     checkpoints  {(name, iteration): fingerprint of the file that was evaluated}
 
 While an evaluation runs, each checkpoint's columns are a file of their own in

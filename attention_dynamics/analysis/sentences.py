@@ -16,13 +16,15 @@ class Sentences:
     source : the source tokens
     splits : (sentences,), "val" or "train"
     target : in translation the predicted tokens; there is a distribution for each of them
-    labels : in classification the gold labels, 0 or 1: (sentences,)
+    labels : in classification the gold labels, from 0: (sentences,)
+    n_labels : in classification how many there are
     """
 
     source: Ragged
     splits: np.ndarray
     target: Ragged | None = None
     labels: np.ndarray | None = None
+    n_labels: int | None = None
 
     def __len__(self) -> int:
         return len(self.source)

@@ -10,6 +10,8 @@ from attention_dynamics.files import storage
 BLUE, GREEN, PURPLE, VERMILION = "#0072B2", "#009E73", "#CC79A7", "#D55E00"
 ORANGE, SKY, GREY = "#E69F00", "#56B4E9", "#777777"
 
+FORMATS = ("png", "pdf", "svg")
+
 
 def pyplot() -> Any:
     """matplotlib.pyplot, set up to draw into files alone."""
@@ -19,6 +21,17 @@ def pyplot() -> Any:
     import matplotlib.pyplot as plt
 
     return plt
+
+
+def iteration_axis(axis: Any, iterations: Any) -> None:
+    """The axis of evaluated iterations: linear near 0, then logarithmic, as most happens early."""
+    from matplotlib.ticker import NullLocator, ScalarFormatter
+
+    axis.set_xscale("symlog", linthresh=max([1, *iterations[1:2]]))
+    axis.xaxis.set_major_formatter(ScalarFormatter())
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xlim(left=0)
+    axis.set_xlabel("iteration")
 
 
 def save(figure: Any, path: Path, formats: list[str]) -> None:

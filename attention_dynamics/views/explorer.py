@@ -20,7 +20,7 @@ import numpy as np
 
 from attention_dynamics import cli
 from attention_dynamics.analysis.dump import dump_path, load_dump
-from attention_dynamics.analysis.evidence import Evidence, RunNames
+from attention_dynamics.analysis.evidence import Evidence, RunNames, gold_evidence
 from attention_dynamics.analysis.metrics import DEFAULT, METRICS
 from attention_dynamics.analysis.metrics.metric import Metric
 from attention_dynamics.analysis.metrics.rows import mean_agreement
@@ -126,8 +126,8 @@ def explore(args: argparse.Namespace, task: Task) -> None:
     shown = _at(evidence, sentences, rows)
     labels = [] if sentences.labels is None else dump.get("labels", ["0", "1"])
     tables = _pair_tables(runs, names, shown, sentences.take(rows))
-    if len(labels) == 2:  # else Σ α β is not the log-odds of the label
-        tables |= _predictions(runs, names, shown, sentences.take(rows).labels)
+    if sentences.labels is not None:
+        tables |= _predictions(runs, names, shown, sentences.labels[rows])
     facts = {
         "dataset": args.dataset,
         "split": args.split,
@@ -221,6 +221,7 @@ def _at(evidence: Evidence, sentences: Sentences, rows: np.ndarray) -> Evidence:
     """The evidence of some sentences, in the order of ``rows``."""
     entries = Ragged(np.empty(0), sentences.entries).indices(rows)
     chosen = sentences.take(rows)
+    scores = evidence.scores
 
     def column(name: str, run: str, iteration: int) -> np.ndarray | None:
         values = evidence.column(name, run, iteration)
@@ -230,6 +231,7 @@ def _at(evidence: Evidence, sentences: Sentences, rows: np.ndarray) -> Evidence:
         evidence,
         offsets=offsets_of(np.repeat(chosen.source.lengths, chosen.distributions)),
         column=column,
+        scores=scores and (lambda run, it: scores(run, it)[rows]),
         words={name: values[entries] for name, values in evidence.words.items()},
         sentence=None,
     )
@@ -366,29 +368,23 @@ def _mean_by_sentence(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def _predictions(
-    runs: RunNames, names: list[str], evidence: Evidence, labels: np.ndarray | None
+    runs: RunNames, names: list[str], evidence: Evidence, labels: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Of each sentence the log-odds Σ α β of the gold label, and if the model predicts it.
+    """Of each sentence the log-odds of the gold label, and if the model predicts it.
 
     Returns
     -------
     "score" : float32 (runs, iterations, sentences)
     "right" : int8 of the same shape, 1 or 0
     """
-    scores = [
-        [
-            np.add.reduceat(
-                evidence.column("alpha", name, it).astype(np.float64)
-                * evidence.column("beta", name, it),
-                evidence.offsets[:-1],
-            )
-            for it in runs.iterations
-        ]
-        for name in names
-    ]
-    score: np.ndarray = np.array(scores)
-    right = (score > 0) | ((score == 0) & (labels == 0))  # at 0 the model predicts label 0
-    return {"score": score.astype("<f4"), "right": right.astype(np.int8)}
+    assert evidence.scores is not None
+    logits = np.array([[evidence.scores(name, it) for it in runs.iterations] for name in names])
+    flat = logits.reshape(-1, logits.shape[-1])  # (runs x iterations x sentences, labels)
+    score = gold_evidence(flat, np.tile(labels, len(flat) // len(labels)))
+    return {
+        "score": score.reshape(logits.shape[:-1]).astype("<f4"),
+        "right": (logits.argmax(axis=-1) == labels).astype(np.int8),
+    }
 
 
 def _performance(

@@ -14,11 +14,10 @@ from attention_dynamics.analysis.metrics import DEFAULT, METRICS
 from attention_dynamics.analysis.tables import Results, load_results
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
-from attention_dynamics.views.drawing import save
+from attention_dynamics.views.drawing import FORMATS, save
 from attention_dynamics.views.figures import FIGURES
 from attention_dynamics.views.figures.figure import Material
 
-FORMATS = ("png", "pdf", "svg")
 CHECKPOINTS = 5  # in the figure of a sentence, unless --iterations names others
 SENTENCE_TOKENS = (8, 20)  # of the sentence drawn, unless --sentence names one: what fits a page
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from attention_dynamics.analysis.levels import Level
 from attention_dynamics.analysis.tables import decimals
-from attention_dynamics.views.drawing import GREY, VERMILION, pyplot
+from attention_dynamics.views.drawing import GREY, VERMILION, iteration_axis, pyplot
 from attention_dynamics.views.figures.figure import Figure
 
 MARKER = {"linestyle": "", "markeredgecolor": "white", "zorder": 4}
@@ -21,12 +21,9 @@ def draw_dynamics(
     On the left the agreement of the comparison runs' attention with the gold attention over
     training (``alpha_corrs``; the band is their standard deviation), and the levels ``agr_*``
     (the band is their 95% interval). A marker stands where it first exceeds a level; on the
-    right, where the runs' performance over training is, the same marker stands at ξ. The axes of
-    iterations are linear near 0, then logarithmic: most happens early.
+    right, where the runs' performance over training is, the same marker stands at ξ.
     """
     plt = pyplot()
-    from matplotlib.ticker import NullLocator, ScalarFormatter
-
     dataset, metric, split, performance = key
     iterations = np.array(summary["iterations"])
     corrs = np.array([summary["alpha_corrs"][it] for it in iterations])
@@ -72,11 +69,7 @@ def draw_dynamics(
         fontsize=8,
     )
     for axis in (left, right):
-        axis.set_xscale("symlog", linthresh=max([1, *iterations[1:2]]))
-        axis.xaxis.set_major_formatter(ScalarFormatter())
-        axis.xaxis.set_minor_locator(NullLocator())
-        axis.set_xlim(left=0)
-        axis.set_xlabel("iteration")
+        iteration_axis(axis, iterations)
         axis.spines[["top", "right"]].set_visible(False)
     left.set_ylabel(f"agreement ({metric})")
     left.set_ylim(bottom=min(0, corrs.min()))

@@ -48,7 +48,7 @@ def sentence_of(task: Task, dump: dict[str, Any], number: int) -> Sentence:
         if sentences.target is None
         else [vocab[token] for token in sentences.target[number]],
         entries=slice(*sentences.entries[[number, number + 1]]),
-        sign=1.0 if label is None else 2 * label - 1,
+        sign=2 * label - 1 if label is not None and sentences.n_labels == 2 else 1.0,
     )
 
 
