@@ -373,7 +373,7 @@ class TestStages:
         dump = load(outputs / "toy_logs.pkl")
         assert data["labels"] == ["0", "1", "2", "3"]
         right = np.frombuffer(arrays["right"], np.int8).reshape(len(RUNS), len(ITERATIONS), -1)
-        positions = [sentence["position"] for sentence in data["sentences"]]
+        positions = [sentence["number"] for sentence in data["sentences"]]
         gold = dump["sentences"]["target"][positions]
         assert [sentence["label"] for sentence in data["sentences"]] == gold.tolist()
         runs = RunNames.of(set(dump["alpha"]), "")

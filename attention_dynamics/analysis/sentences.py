@@ -54,8 +54,9 @@ class Sentences:
         rows = np.flatnonzero(self.splits == split)
         return slice(rows[0], rows[-1] + 1) if len(rows) else slice(0, 0)
 
-    def take(self, rows: slice) -> "Sentences":
-        numbers = np.arange(rows.start, rows.stop)
+    def take(self, rows: slice | np.ndarray) -> "Sentences":
+        """Some sentences: a slice or row numbers (int array), in this order."""
+        numbers = np.arange(len(self))[rows]
         return replace(
             self,
             source=self.source.take(numbers),
