@@ -1,7 +1,8 @@
 # Sourced by the scripts that run many stages; written for bash 3.2 and later.
 #
 #   run_jobs TASK STAGE "$@"    runs the jobs that attention_dynamics/grid.py lists for the arguments,
-#                               JOBS at once, or prints them with --dry-run
+#                               JOBS at once, or prints them with --dry-run,
+#                               and what attention_dynamics/estimates.py expects of each
 #   in_task_folders "$@"        runs the script of the same name in each task's folder, or in the
 #                               folders of the datasets that the arguments name
 #
@@ -72,7 +73,7 @@ run_jobs() {
   PYTHON=$(find_python)
   jobs=$(grid "$task" "$stage") || exit 2
   if [ -n "$DRY_RUN" ]; then
-    sed 's/^[^|]*|/python /' <<<"$jobs"
+    PYTHONPATH=$ROOT "$PYTHON" -m attention_dynamics.estimates "$task" <<<"$jobs"
     return
   fi
   FAILED=$(mktemp)
