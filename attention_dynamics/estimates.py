@@ -236,14 +236,14 @@ def total(costs: list[Cost], jobs: int) -> str:
     """The sums of what is known, and of how many jobs it is not."""
     seconds = [cost.seconds for cost in costs if cost.seconds is not None]
     space = [cost.bytes for cost in costs if cost.bytes is not None]
-    time = duration(sum(seconds))
+    time = duration(sum(seconds)) if seconds else "time unknown"
     if jobs > 1 and seconds:
         # no shorter than the longest, and one core each
         parallel = max(sum(seconds) / min(jobs, len(costs)), max(seconds))
         time = f"{duration(parallel)} with JOBS={jobs} ({time} in all)"
-    text = f"together: {time}, {size(sum(space))}"
+    text = f"together: {time}, " + (size(sum(space)) if space else "disk unknown")
     for what, known in (("time", seconds), ("disk", space)):
-        if len(known) < len(costs):
+        if 0 < len(known) < len(costs):
             text += f"; {what} unknown for {len(costs) - len(known)} of {len(costs)}, not counted"
     return text
 

@@ -152,6 +152,7 @@ def test_sums(jobs, words):
         "together: 6 min, 30 MB; time unknown for 1 of 5, not counted; "
         "disk unknown for 2 of 5, not counted"
     )
+    assert estimates.total([Cost(), Cost()], 2) == "together: time unknown, disk unknown"
 
 
 def test_units():
