@@ -173,7 +173,7 @@ class TestStages:
         best = json.loads((experiment / "models" / "toy" / RUN / "best.json").read_text())
         for key in ("val_acc", "val_perplexity", "val_bleu"):
             assert dump["metas"]["Normal_A", 250, key] == pytest.approx(best[key], rel=1e-6)
-        assert dump["metas"]["Normal_A", 250, "val_bleu"] > 50
+        assert dump["metas"]["Normal_A", 250, "val_bleu"] > 40
         assert not (experiment / "outputs" / "toy_logs.parts").exists()
 
     def test_figures(self, experiment, tmp_path, capsys):

@@ -56,8 +56,8 @@ CORPUS = Corpus(
         PublishedRun("Normal_D", 15),
         PublishedRun("uniform", 12, uniform=True),
     ),
-    train=f"--epochs 2 {CONFIG} --save_every 50 --custom_saves 125,175",
-    iterations=(0, 50, 100, 125, 150, 175, 200, 250),
+    train=f"--epochs 3 {CONFIG} --save_every 125 --custom_saves 0,50,100,150,175,200,300",
+    iterations=(0, 50, 100, 150, 175, 200, 250, 300, 375),
     # without BLEU, which took longer than all else in the evaluation
     evaluate=f"{CONFIG} --include_train_subset --grad_bsize 32",
     embedding="--epochs 10 --lr 0.002",
