@@ -5,7 +5,7 @@ and follows it in the other. Which nouns a sentence has, a model with uniform at
 which order, only attention can.
 
 After three epochs the largest α lies on the right word in 0.80 to 0.87 of the rows with nine seeds
-of ten, and in 0.73 with the other; by chance it would in 0.12. Most of what is missing are nouns
+of ten, and in 0.73 with the other; by chance it would in 0.12. What the nine miss are mostly nouns
 with an adjective, where α lies on the adjective before.
 """
 
