@@ -5,7 +5,7 @@ import difflib
 import os
 import random
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -235,11 +235,40 @@ def seed_everything(value: int) -> None:
     torch.manual_seed(value)
 
 
+LINES_EVERY = 60.0  # seconds between lines of progress, and before the first
+
+
+class _Lines:
+    """A file for tqdm: what it draws becomes a line of the error output."""
+
+    def write(self, text: str) -> None:
+        if line := text.strip("\r\n "):
+            print(line, file=sys.stderr, flush=True)
+
+    def flush(self) -> None:
+        pass
+
+
 def progress_bar(iterable: Iterable | None = None, **options: Any) -> Any:
-    """A tqdm bar that stays quiet where the output is not a terminal."""
+    """A tqdm bar; a line a minute where the error output is not a terminal."""
     from tqdm import tqdm
 
-    return tqdm(iterable, disable=None, dynamic_ncols=True, **options)
+    if sys.stderr.isatty():
+        return tqdm(iterable, dynamic_ncols=True, **options)
+    total = options.get("total", len(iterable) if isinstance(iterable, Sized) else None)
+    done = "{n_fmt}" if total is None else "{n_fmt} of {total_fmt}"
+    left = "" if total is None else ", {remaining} left"
+    # miniters: each step looks at the clock; smoothing: the mean rate, as pauses are part of it
+    lines: dict[str, Any] = {
+        "mininterval": LINES_EVERY,
+        "delay": LINES_EVERY,
+        "miniters": 1,
+        "smoothing": 0,
+    }
+    lines |= {"file": _Lines(), "leave": False, "position": 0, "ascii": True}
+    what = " ".join(filter(None, (options.pop("desc", None), options["unit"])))
+    lines["bar_format"] = f"{what} {done}, {{rate_fmt}}{left}"
+    return tqdm(iterable, **(options | lines))
 
 
 def say(line: str) -> None:

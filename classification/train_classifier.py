@@ -21,8 +21,8 @@ from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import validate
 from attention_dynamics.classification.model import VERSION, build, load_config, nll
 from attention_dynamics.corpus import add_dataset
-from attention_dynamics.training import optimizers
-from attention_dynamics.training.engine import mean
+from attention_dynamics.training import optimizers, runs
+from attention_dynamics.training.engine import mean, shown
 from attention_dynamics.training.runs import Run, run_folder, saved_steps
 
 
@@ -47,6 +47,7 @@ def parse_args():
         "--custom_saves", type=cli.steps, default=[], help="more steps to save at: 0,10,50"
     )
     cli.add_folders(parser, __file__, "data", "models")
+    runs.add_drop_resume(parser)
     cli.add_device(parser)
     return parser.parse_args()
 
@@ -65,6 +66,7 @@ def main():
     run = Run(folder, settings, args.steps, saves)
     if run.finished:
         print(f"{folder} is finished: {args.steps} steps")
+        run.end(args.drop_resume)
         return
 
     cli.seed_everything(args.seed)
@@ -82,9 +84,10 @@ def main():
         row["test_loss"], row["test_acc"] = validate(model, test_set, device)
         run.save_checkpoint(step, name, row)
         cli.say(
-            f"model{name:<6} train loss {row['train_loss']:.4f}   "
+            f"model{name:<6} train loss {shown(row['train_loss'])}   "
             f"test loss {row['test_loss']:.4f}   test accuracy {row['test_acc']:.4f}"
         )
+    run.end(args.drop_resume)
 
 
 if __name__ == "__main__":

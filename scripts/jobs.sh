@@ -1,8 +1,9 @@
 # Sourced by the scripts that run many stages; written for bash 3.2 and later.
 #
 #   run_jobs TASK STAGE "$@"    runs the jobs that attention_dynamics/grid.py lists for the arguments,
-#                               JOBS at once, or prints them with --dry-run; flags that follow the
-#                               names of datasets are added to each command
+#                               JOBS at once, or prints them with --dry-run and what
+#                               attention_dynamics/estimates.py expects of each; flags that follow
+#                               the names of datasets are added to each command
 #   in_task_folders "$@"        runs the script of the same name in each task's folder, or in the
 #                               folders of the datasets that the arguments name
 #
@@ -75,7 +76,7 @@ run_jobs() {
   PYTHON=$(find_python)
   jobs=$(grid "$task" "$stage") || exit 2
   if [ -n "$DRY_RUN" ]; then
-    sed 's/^[^|]*|/python /' <<<"$jobs"
+    PYTHONPATH=$ROOT "$PYTHON" -m attention_dynamics.estimates "$task" <<<"$jobs"
     return
   fi
   FAILED=$(mktemp)

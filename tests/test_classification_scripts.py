@@ -597,6 +597,7 @@ class TestFloatLabels:
         scores, labels = torch.stack(plain), torch.from_numpy(test_set.labels)
         history = list(csv.DictReader((run / "history.csv").open()))
         assert [row["step"] for row in history] == ["0", "1", "2", "4"]
+        assert history[0]["train_loss"] == ""  # there is none yet
         means = [losses[0], losses[1], (losses[2] + losses[3]) / 2]
         for row, mean in zip(history[1:], means):
             assert float(row["train_loss"]) == pytest.approx(mean, abs=1e-5)
@@ -713,6 +714,18 @@ class TestGoingOn:
         status, out, _ = call("embedding_beta.py", *flags, capsys=capsys)
         assert status == 0 and "is finished" in out
         assert files_in(workplace) == before
+
+    def test_the_state_of_a_finished_run_is_dropped(self, workplace, capsys):
+        flags = [*train_flags(workplace), "--drop_resume"]
+        status, out, _ = call("train_classifier.py", *flags, capsys=capsys)
+        assert status == 0 and "resume.pt was dropped" in out
+        before = files_in(workplace)
+        status, out, _ = call("train_classifier.py", *flags, capsys=capsys)
+        assert status == 0 and "is finished" in out and len(out.splitlines()) == 1
+        assert files_in(workplace) == before
+        longer = train_flags(workplace, steps=1000)
+        result = call("train_classifier.py", *longer, capsys=capsys)
+        assert_one_line(result, "resume.pt was dropped, so it cannot be extended to 1000", "delete")
 
     def test_a_killed_run_ends_with_the_same_bytes(self, experiment, tmp_path):
         """Killed without warning, three times, at moments that the run itself does not choose."""

@@ -96,7 +96,9 @@ def test_bash_commands(folder, line):
     here = folder
     n_stages = 0
     for command in printed:
-        words = shlex.split(command)
+        words = shlex.split(command, comments=True)  # a comment is what the command will take
+        if not words:
+            continue
         if words[0] == "cd":
             here = folder if words[1] == ".." else words[1]
             continue

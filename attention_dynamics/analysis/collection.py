@@ -85,7 +85,8 @@ def collect(args: argparse.Namespace, task: Task, every_performance: bool = Fals
         for performance in task.performances[split][: None if every_performance else 1]
     ]
     results = {}
-    bar = cli.progress_bar(None, total=len(args.datasets) * len(metrics) * len(summaries))
+    total = len(args.datasets) * len(metrics) * len(summaries)
+    bar = cli.progress_bar(None, total=total, unit="summary")
     for dataset in args.datasets:
         dump = load_dump(args.outputs_dir, dataset)
         runs = RunNames.of(set(dump["alpha"]), str(dump_path(args.outputs_dir, dataset)))

@@ -62,7 +62,7 @@ def draw(
     kept: list[tuple[float, int, list[str], int]] = []
     left_out: dict[str, list[float]] = {"too long": [], "empty": [], "another class": []}
     n_read = 0
-    for text, label in cli.progress_bar(examples, desc=split, unit=" sentences", leave=False):
+    for text, label in cli.progress_bar(examples, desc=split, unit="sentence", leave=False):
         n_read += 1
         place = rng.random()
         full = len(kept) == max_count

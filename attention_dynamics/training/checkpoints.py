@@ -17,7 +17,7 @@ from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import BaseCorpus
 from attention_dynamics.files import storage
 from attention_dynamics.training.engine import check_settings
-from attention_dynamics.training.runs import checkpoint_path, run_folder
+from attention_dynamics.training.runs import checkpoint_path, run_folder, run_record
 
 
 @dataclass(frozen=True)
@@ -284,21 +284,6 @@ def evaluated_checkpoints(
     for line in late:
         print(f"left out, past the end of training: {line}")
     return kept, paths
-
-
-def run_record(folder: Path) -> dict[str, Any]:
-    """What ``run.json`` says of the run in ``folder``; empty where there is none."""
-    path = folder / "run.json"
-    again = "repeat the training command, which writes it anew"
-    if not path.exists():
-        return {}
-    record = storage.load_json(path, again)
-    types = {"settings": dict, "steps": int}
-    if not isinstance(record, dict) or any(
-        type(record.get(key)) is not kind for key, kind in types.items()
-    ):
-        raise InputError(f"{path} is damaged: {again}")
-    return record
 
 
 def load_weights(model: nn.Module, path: Path, make: str) -> None:
