@@ -53,13 +53,22 @@ class Sentences:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset as the models see it; ``digest`` tells whether its files have changed."""
+    """A dataset as the models see it.
+
+    Attributes
+    ----------
+    digest : tells whether its files have changed
+    labels : the names of the labels
+    tokenizer : what cut its text into words, as torchtext calls it
+    """
 
     name: str
     vocab: list[str]
     train: Sentences
     test: Sentences
     digest: str
+    labels: tuple[str, ...] = ("0", "1")
+    tokenizer: str = "basic_english"
 
 
 def load_dataset(data_dir: Path, name: str) -> Dataset:
@@ -113,6 +122,8 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
             test_path,
             "\n".join(sorted(kept_anyway)).encode(errors="surrogatepass"),
         ),
+        labels=tuple(raw_train.get("labels") or find(DATASETS, name).labels),
+        tokenizer=raw_train.get("tokenizer", "basic_english"),
     )
 
 
