@@ -32,9 +32,9 @@ MORE = (
 )
 LEGEND = {
     "classification": (
-        "α is attention; it sums to 1. β is the evidence that the model finds in each token, Δ "
-        "gradient influence; above 0 they speak for the gold label. p is the probability of the "
-        "gold label."
+        "Each column is a checkpoint. α is attention; it sums to 1. β is the evidence that the "
+        "model finds in each token, Δ gradient influence; above 0 they speak for the gold label. p "
+        "is the probability of the gold label."
     ),
     "translation": (
         "Each row is a target token, each column of a map a source token. α is attention; it sums "
@@ -114,6 +114,8 @@ def show(
     )
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
     headings = [heading_of(reading, labels, given) for reading in found]
+    if args.html:  # first: the output may go to "head"
+        storage.save_text(page(args.dataset, task, found, headings, labels), args.html)
     for reading, heading in zip(found, headings):
         print("\n".join(map(printable, heading)))
         for run in reading.runs:
@@ -124,7 +126,6 @@ def show(
     legend = f"{LEGEND[task.name]} {MORE}"
     print(textwrap.fill(f"{legend} {SHADING}" if colored else legend, min(width, 100)))
     if args.html:
-        storage.save_text(page(args.dataset, task, found, headings, labels), args.html)
         print(args.html)
 
 
