@@ -57,8 +57,8 @@ class Dataset:
 
     Attributes
     ----------
-    digest : tells whether its files have changed
-    labels : the names of the labels
+    digest : tells whether the files have changed
+    labels : the name of each label
     tokenizer : what cut its text into words, as torchtext calls it
     """
 
