@@ -4,8 +4,8 @@ A sentence is cut into words as the dataset was. A word that the model does not 
 <unk>, beside what was typed. The gold label is what the first run predicts at the last checkpoint
 shown, unless --label gives it.
 
-reads:   models/<dataset>/, from train_classifier.py; data/; the names of the runs as eval_dump.py
-         does
+reads:   models/<dataset>/, from train_classifier.py; data/; the names of the runs from
+         configs/<dataset>.json, if there
 writes:  nothing, or with --html one page for any browser, without network
 next:    docs/notebook.md does the same in a notebook
 

@@ -4,8 +4,8 @@ The target is the translation that the first run finds at the last checkpoint sh
 unless --target gives it. A piece that the model does not know is shown as <unk>, beside what was
 typed.
 
-reads:   models/<dataset>/, from train_translation.py; data/; the names of the runs as eval_dump.py
-         does
+reads:   models/<dataset>/, from train_translation.py; data/; the names of the runs from
+         configs/<dataset>.json, if there
 writes:  nothing, or with --html one page for any browser, without network
 next:    docs/notebook.md does the same in a notebook
 
