@@ -23,8 +23,13 @@ from attention_dynamics.views.plotting import spread
 
 TEMPLATE = Path(__file__).with_name("probe.html")
 CHECKPOINTS = {"classification": 5, "translation": 3}  # shown, unless --iterations names others
-# Colours of a terminal with 256 of them, from nothing to much; every one is read with black text.
-FOR, AGAINST = (231, 195, 159, 153, 117, 111, 75), (231, 230, 223, 222, 216, 215, 209)
+# Of a terminal with 256 colours, from nothing to much; every one is read with black text. Blue, and
+# of signed values brown for and violet against, as in the figures.
+COLORS = {
+    "one": (231, 195, 159, 153, 117, 111, 75),
+    "for": (231, 230, 223, 222, 215, 179, 173),
+    "against": (231, 225, 189, 183, 177, 141, 140),
+}
 LONGEST = 12  # characters of a token above a column of the terminal's table
 MORE = (
     "α of a run with uniform attention is not shown: it is 1/n for each of n tokens. A token that "
@@ -43,7 +48,10 @@ LEGEND = {
         "the probability of the target token given those before it."
     ),
 }
-SHADING = "Shades are scaled to the largest value of a run's column over the checkpoints shown."
+SHADING = (
+    "Brown speaks for, violet against, and other values are blue. Shades are scaled to the largest "
+    "value of a run's column over the checkpoints shown."
+)
 
 
 def parser(description: str, script: str, task: Task) -> cli.Parser:
@@ -159,9 +167,19 @@ class Block:
     low: float
     high: float
 
+    @property
+    def signed(self) -> bool:
+        return self.low == -self.high
+
+    def hue(self, value: float) -> str:
+        """A key of ``COLORS``, and a class in the page."""
+        if not self.signed:
+            return "one"
+        return "for" if value >= 0 else "against"
+
     def share(self, value: float) -> float:
         """How far the value is along the scale: 0 to 1, or -1 to 1 of signed ones."""
-        low = 0.0 if self.low == -self.high else self.low
+        low = 0.0 if self.signed else self.low
         size = self.high - low
         return float(np.clip((value - low) / size, -1, 1)) if size > 0 else 0.0
 
@@ -234,16 +252,19 @@ def block_lines(block: Block, colored: bool) -> tuple[list[str], int]:
     total = sum(wide) + len(wide)
     lines = [left(block.title, total), "".join(right(h, w) + " " for h, w in zip(heads, wide))]
     for row, values in zip(cells, block.values):
-        parts = zip(row, wide, map(block.share, values))
-        lines.append("".join(shaded(right(c, w) + " ", share, colored) for c, w, share in parts))
+        texts = [right(cell, w) + " " for cell, w in zip(row, wide)]
+        if colored:
+            texts = [
+                shaded(text, block.hue(value), block.share(value))
+                for text, value in zip(texts, values)
+            ]
+        lines.append("".join(texts))
     return lines, total
 
 
-def shaded(text: str, share: float, colored: bool) -> str:
+def shaded(text: str, hue: str, share: float) -> str:
     """With an escape sequence for a background of one of 256 colours, and black text."""
-    if not colored:
-        return text
-    colors = AGAINST if share < 0 else FOR
+    colors = COLORS[hue]
     color = colors[round(abs(share) * (len(colors) - 1))]
     return f"\x1b[38;5;16;48;5;{color}m{text}\x1b[0m"
 
@@ -307,15 +328,15 @@ def html_table(block: Block) -> str:
     heads = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in block.columns)
     lines = [f"<thead><tr><td></td>{heads}</tr></thead><tbody>"]
     for name, values in zip(block.rows, block.values):
-        shares = [block.share(value) for value in values]
         cells = "".join(
-            f'<td class="{"against" if share < 0 else "for"}" style="--s:{abs(share):.2f}">'
+            f'<td class="{block.hue(value)}" style="--s:{abs(block.share(value)):.2f}">'
             f"{written(value)}</td>"
-            for value, share in zip(values, shares)
+            for value in values
         )
         lines.append(f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>')
-    title = html.escape(block.title or block.rows[0])
+    name = html.escape(block.title or block.rows[0])
+    caption = f"<figcaption>{name}</figcaption>" if block.title else ""
     return (
-        f'<figure><figcaption>{title}</figcaption><div class="scroll" tabindex="0" role="region" '
-        f'aria-label="{title}"><table>{"".join(lines)}</tbody></table></div></figure>\n'
+        f'<figure>{caption}<div class="scroll" tabindex="0" role="region" '
+        f'aria-label="{name}"><table>{"".join(lines)}</tbody></table></div></figure>\n'
     )
