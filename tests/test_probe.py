@@ -21,6 +21,7 @@ from attention_dynamics.cli import InputError
 from attention_dynamics.training.runs import run_folder
 from attention_dynamics.translation import model as translator
 from attention_dynamics.translation import probe as translation_probe
+from attention_dynamics.translation.data import load_dataset
 from attention_dynamics.translation.decoding import beam_search
 from attention_dynamics.views import probe as view
 
@@ -56,6 +57,7 @@ def root(tmp_path_factory) -> Path:
                     parameter.data *= 3  # so that attention is not flat
                 torch.save(model.state_dict(), run / f"model{iteration}")
             (run / "model").write_bytes(b"the best, which has no number")
+    load_dataset(root / "translation" / "data", "toy")  # trains its SentencePiece model
     return root
 
 
