@@ -13,15 +13,13 @@ example:
   python eval_dump.py --dataset IMDB
 """
 
-import numpy as np
-
 from attention_dynamics import cli
 from attention_dynamics.analysis.dump import dump_path, evaluate_missing
 from attention_dynamics.analysis.evidence import SCORE
 from attention_dynamics.classification.columns import COLUMNS
 from attention_dynamics.classification.data import evaluated_sentences, load_dataset
 from attention_dynamics.classification.datasets import DATASETS
-from attention_dynamics.classification.evaluation import evaluate_checkpoint
+from attention_dynamics.classification.evaluation import dumped_sentences, evaluate_checkpoint
 from attention_dynamics.classification.model import VERSION, build, load_config
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.training import checkpoints
@@ -64,6 +62,7 @@ def main():
         "dataset": args.dataset,
         "settings": settings | {split: len(rows) for split, rows in splits.items()},
         "vocab": dataset.vocab,
+<<<<<<< HEAD
         "labels": list(dataset.labels),
         "sentences": {
             "tokens": sentences.tokens.values.astype(np.int32),
@@ -71,6 +70,9 @@ def main():
             "target": sentences.gold,
             "split": np.repeat(list(splits), [len(rows) for rows in splits.values()]),
         },
+=======
+        "sentences": dumped_sentences(sentences, splits),
+>>>>>>> probe
     }
 
     def evaluate(entry: checkpoints.CheckpointSpec, checkpoint):

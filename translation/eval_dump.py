@@ -14,8 +14,6 @@ example:
   python eval_dump.py --dataset multi30k --eval_bleu --include_train_subset
 """
 
-import numpy as np
-
 from attention_dynamics import cli
 from attention_dynamics.analysis.dump import dump_path, evaluate_missing
 from attention_dynamics.corpus import add_dataset
@@ -24,7 +22,7 @@ from attention_dynamics.translation.columns import COLUMNS
 from attention_dynamics.translation.data import add_vocab_size, evaluated_pairs, load_dataset
 from attention_dynamics.translation.datasets import DATASETS
 from attention_dynamics.translation.decoding import bleu
-from attention_dynamics.translation.evaluation import evaluate_checkpoint
+from attention_dynamics.translation.evaluation import dumped_sentences, evaluate_checkpoint
 from attention_dynamics.translation.model import VERSION, build, load_config
 
 
@@ -69,13 +67,7 @@ def main():
         "dataset": args.dataset,
         "settings": settings | {split: len(rows) for split, rows in splits.items()},
         "vocab": dataset.vocab,
-        "sentences": {
-            "source": pairs.source.values.astype(np.int32),
-            "source_offsets": pairs.source.offsets,
-            "target": pairs.target.values.astype(np.int32),
-            "target_offsets": pairs.target.offsets,
-            "split": np.repeat(list(splits), [len(rows) for rows in splits.values()]),
-        },
+        "sentences": dumped_sentences(pairs, splits),
     }
 
     def evaluate(entry: checkpoints.CheckpointSpec, checkpoint):

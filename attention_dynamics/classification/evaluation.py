@@ -67,6 +67,16 @@ class Evaluation:
             self.correct[rows] = predict(score).cpu().numpy() == batch.gold
 
 
+def dumped_sentences(sentences: Sentences, splits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The evaluated sentences as a dump has them; ``splits`` are their rows, in order."""
+    return {
+        "tokens": sentences.tokens.values.astype(np.int32),
+        "offsets": sentences.tokens.offsets,
+        "target": sentences.gold,
+        "split": np.repeat(list(splits), [len(rows) for rows in splits.values()]),
+    }
+
+
 def evaluate_checkpoint(
     model: Classifier,
     sentences: Sentences,

@@ -115,8 +115,7 @@ def chosen_iterations(dump: dict[str, Any], asked: list[int] | None) -> list[int
     """The evaluated iterations that are asked for, or some from the first to the last."""
     evaluated = RunNames.of(set(dump["alpha"]), dump["dataset"]).iterations
     if asked is None:
-        places = np.linspace(0, len(evaluated) - 1, min(CHECKPOINTS, len(evaluated)))
-        return [evaluated[int(place)] for place in places.round()]
+        return spread(evaluated, CHECKPOINTS)
     unknown = [it for it in asked if it not in evaluated]
     if unknown:
         raise InputError(
@@ -124,3 +123,9 @@ def chosen_iterations(dump: dict[str, Any], asked: list[int] | None) -> list[int
             f"{','.join(map(str, evaluated))}"
         )
     return asked
+
+
+def spread(iterations: list[int], count: int) -> list[int]:
+    """At most ``count`` of the iterations, from the first to the last."""
+    places = np.linspace(0, len(iterations) - 1, min(count, len(iterations)))
+    return [iterations[int(place)] for place in places.round()]
