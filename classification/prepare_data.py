@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
         samples[split] = draw(examples, size, args.max_length, rng, split, args.tokenizer)
     vocab = build_vocab(samples["train"].sentences, samples["test"].sentences)
     labels = corpus.labels if corpus.own else ()
-    write(samples, vocab, args.data_dir / args.dataset, labels)
+    write(samples, vocab, args.data_dir / args.dataset, labels, args.tokenizer)
     for split in SPLITS:
         print(describe(split, samples[split], corpus.labels))
     print(describe_vocab(samples["train"].sentences, vocab))

@@ -105,11 +105,16 @@ def build_vocab(train: Iterable[list[str]], test: Iterable[list[str]]) -> list[s
 
 
 def write(
-    samples: dict[str, Sample], vocab: list[str], stem: Path, labels: Sequence[str] = ()
+    samples: dict[str, Sample],
+    vocab: list[str],
+    stem: Path,
+    labels: Sequence[str] = (),
+    tokenizer: str = TOKENIZERS[0],
 ) -> None:
     """Write the two files; a failure leaves the two that were there.
 
-    ``labels`` are the names of the labels, of a dataset without an entry that has them.
+    ``labels`` are names of the labels, of a dataset without an entry that has them. ``tokenizer``
+    is recorded if it is another than the published one, for sentences that are read later.
     """
     index = {word: i for i, word in enumerate(vocab)}
     content: dict[str, dict[str, Any]] = {
@@ -121,8 +126,10 @@ def write(
         }
         for split, sample in samples.items()
     }
-    names = {"labels": list(labels)} if labels else {}
-    content["train"] = {"vocab": vocab} | names | content["train"]
+    facts: dict[str, Any] = {"labels": list(labels)} if labels else {}
+    if tokenizer != TOKENIZERS[0]:
+        facts["tokenizer"] = tokenizer
+    content["train"] = {"vocab": vocab} | facts | content["train"]
     path = {split: stem.with_name(f"{stem.name}_{split}.json") for split in SPLITS}
     with (
         storage.atomic_write(path["train"]) as train_file,

@@ -29,9 +29,9 @@ from attention_dynamics.classification.data import (
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import Evaluation, dumped_sentences
 from attention_dynamics.classification.model import VERSION, Classifier, build, load_config
+from attention_dynamics.classification.preparation import load_tokenizer
 from attention_dynamics.classification.task import TASK
 from attention_dynamics.cli import InputError
-from attention_dynamics.corpus import find
 from attention_dynamics.training import checkpoints
 from attention_dynamics.training.saved import SavedRuns, open_saved
 
@@ -58,15 +58,17 @@ def open_runs(
     InputError
         where data or checkpoints are missing, or belong to other settings.
     """
+    data_dir, models_dir = data_dir or Path(folder, "data"), models_dir or Path(folder, "models")
     configs_dir = configs_dir or Path(folder, "configs")
+    corpus = DATASETS.find(dataset, data_dir)
     sizes = load_config(config or configs_dir / "model.json")
-    data = load_dataset(data_dir or Path(folder, "data"), dataset)
+    data = load_dataset(data_dir, dataset)
     train = f'"python train_classifier.py --dataset {dataset} ..." makes them'
-    runs = checkpoints.listed(configs_dir, find(DATASETS, dataset), grad_by_default=True)
+    runs = checkpoints.known(configs_dir, models_dir, corpus, sizes, grad_by_default=True)
     return open_saved(
         data,
         runs,
-        models_dir or Path(folder, "models"),
+        models_dir,
         sizes,
         VERSION,
         lambda uniform: build(sizes, len(data.vocab), uniform),
@@ -83,9 +85,7 @@ def tokenize(dataset: Dataset, texts: Sequence[str]) -> tuple[list[list[str]], R
     InputError
         where a text has no words.
     """
-    from torchtext.data.utils import get_tokenizer
-
-    split = get_tokenizer(dataset.tokenizer)
+    split = load_tokenizer(dataset.tokenizer)
     token_of = {word: token for token, word in enumerate(dataset.vocab)}
     typed = []
     for text in texts:

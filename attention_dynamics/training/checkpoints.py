@@ -81,11 +81,8 @@ def to_evaluate(
     InputError
         where there is no such run, or a list cannot be used.
     """
-    has_list = corpus.find_file(args.configs_dir, ".json", "_log.json") is not None
-    if corpus.own and not has_list:
-        found = saved(args.models_dir, corpus, config, every=args.iterations is None)
-    else:
-        found = listed(args.configs_dir, corpus, grad_by_default)
+    every = args.iterations is None
+    found = known(args.configs_dir, args.models_dir, corpus, config, grad_by_default, every)
     runs = {entry.name.lower(): entry for entry in found}
     asked = [name for part in args.runs or () for name in part.split(",")] or list(runs)
     if unknown := [name for name in asked if name.lower() not in runs]:
@@ -101,6 +98,21 @@ def to_evaluate(
         if name in wanted
         for iteration in args.iterations
     ]
+
+
+def known(
+    configs_dir: Path,
+    models_dir: Path,
+    corpus: BaseCorpus,
+    config: dict[str, Any],
+    grad_by_default: bool,
+    every: bool = False,
+) -> list[CheckpointSpec]:
+    """Those :func:`listed`; of a user's own dataset without a list, those :func:`saved`."""
+    has_list = corpus.find_file(configs_dir, ".json", "_log.json") is not None
+    if corpus.own and not has_list:
+        return saved(models_dir, corpus, config, every)
+    return listed(configs_dir, corpus, grad_by_default)
 
 
 def saved(

@@ -18,7 +18,6 @@ from attention_dynamics.analysis.columns import columns_of
 from attention_dynamics.analysis.ragged import Ragged
 from attention_dynamics.analysis.readings import Reading
 from attention_dynamics.cli import InputError
-from attention_dynamics.corpus import find
 from attention_dynamics.training import checkpoints
 from attention_dynamics.training.saved import SavedRuns, open_saved
 from attention_dynamics.translation.columns import COLUMNS
@@ -54,15 +53,17 @@ def open_runs(
     InputError
         where data or checkpoints are missing, or belong to other settings.
     """
+    data_dir, models_dir = data_dir or Path(folder, "data"), models_dir or Path(folder, "models")
     configs_dir = configs_dir or Path(folder, "configs")
+    corpus = DATASETS.find(dataset, data_dir)
     sizes = load_config(config or configs_dir / "model.json")
-    data = load_dataset(data_dir or Path(folder, "data"), dataset, vocab_size)
+    data = load_dataset(data_dir, dataset, vocab_size)
     train = f'"python train_translation.py --dataset {dataset} ..." makes them'
-    runs = checkpoints.listed(configs_dir, find(DATASETS, dataset), grad_by_default=True)
+    runs = checkpoints.known(configs_dir, models_dir, corpus, sizes, grad_by_default=True)
     return open_saved(
         data,
         runs,
-        models_dir or Path(folder, "models"),
+        models_dir,
         sizes,
         VERSION,
         lambda uniform: build(sizes, len(data.vocab), uniform),

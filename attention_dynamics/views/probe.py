@@ -17,6 +17,7 @@ from attention_dynamics import cli
 from attention_dynamics.analysis.readings import Reading
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import storage
 from attention_dynamics.training.saved import SavedRuns
 from attention_dynamics.views.plotting import spread
@@ -58,7 +59,7 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
     """The flags that both scripts have."""
     parser = cli.Parser(description)
     cli.add_model_config(parser, script)
-    cli.add_dataset(parser, task.datasets)
+    add_dataset(parser, task.datasets)
     parser.add_argument(
         "--text",
         action="append",
