@@ -62,17 +62,8 @@ def main():
         "dataset": args.dataset,
         "settings": settings | {split: len(rows) for split, rows in splits.items()},
         "vocab": dataset.vocab,
-<<<<<<< HEAD
         "labels": list(dataset.labels),
-        "sentences": {
-            "tokens": sentences.tokens.values.astype(np.int32),
-            "offsets": sentences.tokens.offsets,
-            "target": sentences.gold,
-            "split": np.repeat(list(splits), [len(rows) for rows in splits.values()]),
-        },
-=======
         "sentences": dumped_sentences(sentences, splits),
->>>>>>> probe
     }
 
     def evaluate(entry: checkpoints.CheckpointSpec, checkpoint):

@@ -62,10 +62,7 @@ class Dataset:
     ----------
     digest : tells whether the files have changed
     labels : the name of each label
-<<<<<<< HEAD
-=======
     tokenizer : what cut its text into words, as torchtext calls it
->>>>>>> probe
     """
 
     name: str
@@ -74,10 +71,7 @@ class Dataset:
     test: Sentences
     digest: str
     labels: tuple[str, ...] = ("0", "1")
-<<<<<<< HEAD
-=======
     tokenizer: str = "basic_english"
->>>>>>> probe
 
 
 def load_dataset(data_dir: Path, name: str) -> Dataset:
@@ -135,12 +129,8 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
             test_path,
             "\n".join(sorted(kept_anyway)).encode(errors="surrogatepass"),
         ),
-<<<<<<< HEAD
         labels=names,
-=======
-        labels=tuple(raw_train.get("labels") or find(DATASETS, name).labels),
         tokenizer=raw_train.get("tokenizer", "basic_english"),
->>>>>>> probe
     )
 
 
