@@ -71,7 +71,7 @@ def open_runs(
         models_dir,
         sizes,
         VERSION,
-        lambda uniform: build(sizes, len(data.vocab), uniform),
+        lambda uniform: build(sizes, len(data.vocab), uniform, len(data.labels)),
         train,
         device,
     )
