@@ -33,7 +33,6 @@ from attention_dynamics.classification.evaluation import evaluate_checkpoint, va
 from attention_dynamics.classification.influence import gradient_influence
 from attention_dynamics.classification.task import TASK
 from attention_dynamics.cli import InputError
-from attention_dynamics.views.figures.sentence import sentence_of
 
 CPU = torch.device("cpu")
 call = partial(call_script, "classification")
@@ -164,7 +163,6 @@ def test_the_evidence_of_a_dump():
     for other in (words[:, 0], rng.normal(size=(7, 4))):
         with pytest.raises(InputError, match="the word baseline px of toy is of another number"):
             TASK.evidence_of(dump, {"px": other}, "val", "test_acc")
-    assert sentence_of(TASK, dump, 1).sign == 1 == sentence_of(TASK, dump, 3).sign
 
     dump |= {"labels": ["a", "b"]}  # of two, label 1 is what beta speaks for
     del dump["score"]

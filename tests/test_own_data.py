@@ -79,7 +79,7 @@ def sentences_in(folder, name="mine"):
     """Labels, and each split's sentences with their labels' names."""
     train = json.loads((folder / f"{name}_train.json").read_bytes())
     test = json.loads((folder / f"{name}_test.json").read_bytes())
-    assert list(train) == ["vocab", "labels", "XY"]
+    assert [key for key in train if key != "tokenizer"] == ["vocab", "labels", "XY"]
     return train["labels"], [
         sorted(
             (" ".join(train["vocab"][i] for i in words), train["labels"][label])
@@ -205,6 +205,7 @@ def test_tokenizers(prepare, tmp_path):
         command = ["--dataset", "mine", "--source", str(source), "--data_dir", str(tmp_path)]
         prepare([*command, "--tokenizer", tokenizer])
         written[tokenizer] = sentences_in(tmp_path)[1][0][0][0]
+        assert load_dataset(tmp_path, "mine").tokenizer == tokenizer
     assert written == {
         "basic_english": "i ' d say it ' s <unk> fine .",
         "split": "I'd say: it 's <unk> Fine.",

@@ -22,6 +22,7 @@ from attention_dynamics.training.runs import run_folder
 from attention_dynamics.translation import model as translator
 from attention_dynamics.translation import probe as translation_probe
 from attention_dynamics.translation.data import load_dataset
+from attention_dynamics.translation.datasets import DATASETS
 from attention_dynamics.translation.decoding import beam_search
 from attention_dynamics.views import probe as view
 
@@ -30,7 +31,7 @@ SIZES = {
     "translation": {"h_dim": 8, "dropout": 0.5, "n_layers": 2, "b_size": 64},
 }
 BUILD = {"classification": classifier.build, "translation": translator.build}
-VOCAB = {"classification": 214, "translation": 76}
+VOCAB = {"classification": 214, "translation": DATASETS["toy"].vocab_size}
 ITERATIONS = (0, 5, 40)
 RUNS = [("Normal_A", 20, False), ("normal_b", 13, False), ("Uniform", 12, True)]
 

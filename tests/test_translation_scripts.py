@@ -354,14 +354,14 @@ class TestStages:
             assert 0 <= summary[key] <= 1
         assert summary["arg_grad"] == summary["agr_grad"]
         assert summary["iterations"] == ITERATIONS
-        assert 90 < summary["best_perf"] <= 100  # percent
+        assert 75 < summary["best_perf"] <= 100  # percent
         assert summary["agr_unif"] > 2 * summary["baseline"]
         assert summary["agr_px"] > 4 * summary["baseline"]
         assert summary["agr_grad"] > 4 * summary["baseline"]
         assert summary["alpha_corrs_std"] == dict.fromkeys(ITERATIONS)  # one comparison run
         assert not summary.keys() & {"agr_logistic", "xi_logistic"}
         bleu = results["toy", "top 5% match", "val", "val_bleu"]
-        assert 50 < bleu["best_perf"] <= 100
+        assert 40 < bleu["best_perf"] <= 100
 
     def test_agreement_with_the_word_baseline_by_hand(self, experiment):
         dump = load(experiment / "outputs" / "toy_logs.pkl")
@@ -672,37 +672,36 @@ FIRST = [0, 50, 100, 500, 1000, 1500, 2000, 4000, 6000, 8000, 10000]
 def test_published_commands():
     def lines(script, *arguments):
         command = [FOLDER / script, "--dry-run", *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split(
-            "\n"
-        )
+        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return [line.split("  #")[0].rstrip() for line in out.splitlines() if line[0] != "#"]
 
-    assert lines("train_runs.sh")[:-1] == [
+    assert lines("train_runs.sh") == [
         f"python train_translation.py --dataset {dataset} --seed {seed} --epochs {epochs} "
         "--save_every 2000 --custom_saves 0,50,100,500,1000,1500" + " --uniform" * (seed == 12)
         for dataset, (epochs, _) in PUBLISHED.items()
         for seed in (20, 13, 12)
     ]
-    assert lines("dump_logs.sh")[:-1] == [
+    assert lines("dump_logs.sh") == [
         f"python eval_dump.py --dataset {dataset} --eval_bleu --include_train_subset "
         "--grad_bsize 32"
         for dataset in PUBLISHED
     ]
-    assert lines("embedding_runs.sh", "multi30k")[:-1] == [
-        "python embedding_beta.py --dataset multi30k"
-    ]
+    assert lines("embedding_runs.sh", "multi30k") == ["python embedding_beta.py --dataset multi30k"]
 
 
 @pytest.mark.parametrize("dataset", [*PUBLISHED, "toy"])
 def test_published_checkpoints(dataset):
     entries = checkpoints.listed(FOLDER / "configs", DATASETS.find(dataset), grad_by_default=False)
+    expected = {"Normal_A": (20, False, True), "Normal_B": (13, False, False)}
+    if dataset == "toy":
+        expected |= {"Normal_C": (14, False, False), "Normal_D": (15, False, False)}
+    expected |= {"uniform": (12, True, False)}
     by_name = {}
     for entry in entries:
         by_name.setdefault(entry.name, []).append(entry.iteration)
-        expected = {"Normal_A": (20, False, True), "Normal_B": (13, False, False)}
-        expected |= {"uniform": (12, True, False)}
         assert (entry.seed, entry.uniform, entry.calculate_grad) == expected[entry.name]
-    assert list(by_name) == ["Normal_A", "Normal_B", "uniform"]
-    assert by_name["Normal_A"] == by_name["Normal_B"] == by_name["uniform"]
+    assert list(by_name) == list(expected)
+    assert all(iterations == by_name["uniform"] for iterations in by_name.values())
     if dataset in PUBLISHED:
         last = PUBLISHED[dataset][1]
         assert by_name["uniform"][:11] == FIRST
