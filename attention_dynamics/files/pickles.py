@@ -92,7 +92,7 @@ class _Bounded:
         return line
 
 
-_Unpickler: Any = pickle._Unpickler  # type: ignore[attr-defined]
+_Unpickler: Any = pickle._Unpickler  # the one in Python, whose steps can be replaced
 
 
 class _Reader(_Unpickler):  # type: ignore[misc]
