@@ -20,6 +20,7 @@ from attention_dynamics.classification.data import load_dataset, to_tensors
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import validate
 from attention_dynamics.classification.model import VERSION, build, load_config, nll
+from attention_dynamics.files import locks
 from attention_dynamics.training import optimizers
 from attention_dynamics.training.engine import mean
 from attention_dynamics.training.runs import Run, run_folder, saved_steps
@@ -47,6 +48,7 @@ def parse_args():
     )
     cli.add_folders(parser, __file__, "data", "models")
     cli.add_device(parser)
+    locks.add_flag(parser)
     return parser.parse_args()
 
 
@@ -61,6 +63,7 @@ def main():
     settings = {**config, "seed": args.seed, "uniform": args.uniform, "version": VERSION}
     settings |= {"optimizer": args.optimizer, "lr": args.lr, "data": dataset.digest}
     folder = run_folder(args.models_dir, args.dataset, config, args.seed, args.uniform)
+    locks.hold(folder, args.wait)
     run = Run(folder, settings, args.steps, saves)
     if run.finished:
         print(f"{folder} is finished: {args.steps} steps")

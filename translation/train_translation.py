@@ -21,7 +21,7 @@ from torch import Tensor
 
 from attention_dynamics import cli
 from attention_dynamics.analysis.ragged import training_rows
-from attention_dynamics.files import storage
+from attention_dynamics.files import locks, storage
 from attention_dynamics.training import optimizers
 from attention_dynamics.training.checkpoints import load_weights
 from attention_dynamics.training.engine import mean
@@ -50,6 +50,7 @@ def parse_args():
     add_vocab_size(parser)
     cli.add_folders(parser, __file__, "data", "models")
     cli.add_device(parser)
+    locks.add_flag(parser)
     return parser.parse_args()
 
 
@@ -68,6 +69,7 @@ def main():
     settings = {**config, "seed": args.seed, "uniform": args.uniform, "version": VERSION}
     settings |= {"optimizer": args.optimizer, "lr": args.lr, "data": dataset.digest}
     folder = run_folder(args.models_dir, args.dataset, config, args.seed, args.uniform)
+    locks.hold(folder, args.wait)
     run = Run(folder, settings, steps, saves)
     if run.finished:
         print(f"{folder} is finished: {steps} steps")

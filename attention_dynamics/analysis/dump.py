@@ -128,10 +128,11 @@ def evaluate_missing(
     }
     if others:
         print(f"{path}: {len(others)} checkpoints that are not in the list stay in it")
+    parts = path.with_suffix(".parts")
     if fingerprints.keys() <= done:
+        shutil.rmtree(parts, ignore_errors=True)  # an evaluation was killed before it did
         return 0
 
-    parts = path.with_suffix(".parts")
     todo, files = [], {}
     for entry, file in zip(evaluated, checkpoints):
         key = (entry.name, entry.iteration)

@@ -3,7 +3,6 @@
 import heapq
 import itertools
 import json
-import os
 import random
 import sys
 from collections import Counter
@@ -90,7 +89,7 @@ def build_vocab(train: Iterable[list[str]], test: Iterable[list[str]]) -> list[s
 
 
 def write(samples: dict[str, Sample], vocab: list[str], stem: Path) -> None:
-    """Write the two files; a failure leaves the two that were there."""
+    """Write the two files, and ``<name>_files.json``, the record of both."""
     index = {word: i for i, word in enumerate(vocab)}
     content: dict[str, dict[str, list]] = {
         split: {
@@ -102,15 +101,13 @@ def write(samples: dict[str, Sample], vocab: list[str], stem: Path) -> None:
         for split, sample in samples.items()
     }
     content["train"] = {"vocab": vocab} | content["train"]
-    path = {split: stem.with_name(f"{stem.name}_{split}.json") for split in SPLITS}
-    with (
-        storage.atomic_write(path["train"]) as train_file,
-        storage.atomic_write(path["test"]) as test_file,
-    ):
-        for split, file in (("train", train_file), ("test", test_file)):
-            file.write(json.dumps(content[split], ensure_ascii=False).encode())
-            file.flush()
-            os.fsync(file.fileno())  # after this, both files need no more than a new name
+    contents = {
+        stem.with_name(f"{stem.name}_{split}.json"): json.dumps(
+            content[split], ensure_ascii=False
+        ).encode()
+        for split in SPLITS
+    }
+    storage.save_set(contents, stem.with_name(f"{stem.name}_files.json"))
 
 
 def describe(split: str, sample: Sample) -> str:

@@ -9,7 +9,7 @@ import os
 import pickle
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -129,9 +129,44 @@ def save_text(text: str, path: Path) -> None:
 
 
 def save_bytes(content: bytes | bytearray, path: Path) -> None:
-    """Write ``content`` atomically."""
+    """Write ``content`` atomically; a file that has these bytes already is left alone."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size == len(content) and path.read_bytes() == content:
+            return
     with atomic_write(path) as file:
         file.write(content)
+
+
+def save_set(contents: Mapping[Path, bytes], record: Path) -> None:
+    """Write files that belong together, and ``record``, which says what is in each.
+
+    A failure leaves the files that were there. A process that is killed between two renames leaves
+    a record that does not fit, which :func:`check_set` notices.
+    """
+    digests = {path.name: digest(content) for path, content in contents.items()}
+    with contextlib.ExitStack() as stack:
+        # The last to be opened is the first to get its name: the record.
+        for path, content in {**contents, record: _json(digests)}.items():
+            file = stack.enter_context(atomic_write(path))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # after this, the files need no more than a new name
+
+
+def check_set(record: Path, paths: Iterable[Path], make: str) -> None:
+    """Raise an InputError if the files at ``paths`` are not those that ``record`` tells of.
+
+    Without a record (the authors' data has none) nothing is checked.
+    """
+    if not record.exists():
+        return
+    digests = load_json(record, make)
+    for path in paths:
+        if not isinstance(digests, dict) or digests.get(path.name) != digest(path):
+            raise InputError(
+                f"{path} is not the file that was prepared with the others: {make} (or delete "
+                f"{record} if you changed it yourself)"
+            )
 
 
 @contextlib.contextmanager

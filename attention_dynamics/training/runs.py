@@ -149,7 +149,11 @@ class Run(Training):
 
     @property
     def finished(self) -> bool:
-        return self.step == self.steps
+        """Whether the last save was that of the end; a run can also be ended between two saves."""
+        return bool(self.history) and self.history[-1]["step"] == self.steps
+
+    def kept(self) -> dict[str, Any]:
+        return {"name": None, "saved": self.saved, "best": False}
 
     def begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         super().begin(model, optimizer)
@@ -183,7 +187,10 @@ class Run(Training):
         record = {key: self.state[key] for key in ("settings", "step", "seconds", "made_with")}
         storage.save_json(record | {"steps": self.steps}, self.folder / "run.json")
         weights = {name: tensor.cpu() for name, tensor in self.state["weights"].items()}
-        if self.state["name"] is not None:
-            storage.save_torch(weights, checkpoint_path(self.folder, self.state["name"]))
+        step = self.state["name"]
+        if step is not None:
+            path = checkpoint_path(self.folder, step)
+            storage.save_torch(weights, path, self.settings | {"step": step})
         if self.state["best"]:
-            storage.save_torch(weights, self.folder / "model")
+            of = self.settings | {"step": self.state["step"]}
+            storage.save_torch(weights, self.folder / "model", of)

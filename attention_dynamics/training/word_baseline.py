@@ -4,6 +4,7 @@ import argparse
 import copy
 import math
 from collections.abc import Callable, Mapping, Sized
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def is_fitted(path: Path, settings: dict[str, Any]) -> bool:
     if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
         raise InputError(f"{path} is not a word baseline of this version: {do}")
     check_settings(found["settings"], settings, path, do)
+    unfinished_path(path).unlink(missing_ok=True)  # a fit was killed before it did
     print(f"{path} is finished")
     return True
 
@@ -110,16 +112,17 @@ def fit(
     training = Training(resume_path, settings, f"delete {resume_path}", every=SAVE_AFTER)
     training.begin(model, optimizers.build(settings, model.parameters()))
     if training.step:
-        print(f"resuming after epoch {training.step // steps_per_epoch}")
+        print(f"resuming in epoch {training.step // steps_per_epoch + 1}")
     best = training.state.get("best", {"epoch": 0, "val_loss": math.inf})
-    order: np.ndarray = np.empty(0)
+
+    @lru_cache(maxsize=1)
+    def order(epoch: int) -> np.ndarray:
+        return np.random.default_rng([settings["seed"], epoch]).permutation(len(train))
 
     def loss(step: int) -> Tensor:
-        nonlocal order
         epoch, place = divmod(step, steps_per_epoch)
-        if place == 0:
-            order = np.random.default_rng([settings["seed"], epoch]).permutation(len(train))
-        return batch_loss(train, order[place * batch_size : (place + 1) * batch_size], True)
+        rows = order(epoch)[place * batch_size : (place + 1) * batch_size]
+        return batch_loss(train, rows, True)
 
     @torch.no_grad()
     def validate() -> float:
@@ -128,7 +131,8 @@ def fit(
         )
         return sum(batch_loss(validation, b, False).item() for b in batches) / len(validation)
 
-    pauses = range(training.step + steps_per_epoch, steps, steps_per_epoch)
+    validated = {row["step"] for row in training.history}
+    pauses = set(range(steps_per_epoch, steps, steps_per_epoch)) - validated
     for step, losses in training.updates(loss, steps, pauses):
         epoch = step // steps_per_epoch
         train_loss = sum(value.item() for value in losses) / len(train)
