@@ -1,6 +1,7 @@
 """Pieces of a command line: flags, device, seeds, and errors of one line."""
 
 import argparse
+import atexit
 import contextlib
 import difflib
 import os
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # scripts show --help without the seconds that importing torc
 
 # Closed when a script ends, in any way: locks, for instance.
 AT_END = contextlib.ExitStack()
+atexit.register(AT_END.close)
 
 
 class InputError(Exception):
