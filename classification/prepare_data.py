@@ -24,13 +24,12 @@ from attention_dynamics.classification.preparation import (
     write,
 )
 from attention_dynamics.corpus import find
-from attention_dynamics.files import download, locks
+from attention_dynamics.files import download
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     corpus = find(DATASETS, args.dataset)
-    locks.hold(args.data_dir / args.dataset, args.wait)
     paths = download.locate(corpus.files, args.source, args.data_dir / "downloads")
     rng = random.Random(args.seed)
     samples = {}
@@ -72,7 +71,6 @@ def parse_args(argv: list[str] | None) -> Namespace:
         "--seed", type=cli.seed, default=1, help="seed of samples, order, splits and toy data"
     )
     cli.add_folders(parser, __file__, "data")
-    locks.add_flag(parser)
     return parser.parse_args(argv)
 
 

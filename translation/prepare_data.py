@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attention_dynamics import cli
 from attention_dynamics.corpus import find
-from attention_dynamics.files import download, locks
+from attention_dynamics.files import download
 from attention_dynamics.translation.datasets import DATASETS
 from attention_dynamics.translation.datasets.corpus import Options
 from attention_dynamics.translation.preparation import describe, write
@@ -23,7 +23,6 @@ from attention_dynamics.translation.preparation import describe, write
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     corpus = find(DATASETS, args.dataset)
-    locks.hold(args.data_dir / args.dataset, args.wait)
     paths = download.locate(corpus.files, args.source, args.data_dir / "downloads")
     splits = corpus.read(paths, Options(args.seed, args.max_length, args.val_size))
     write(splits, corpus, args.data_dir)
@@ -56,7 +55,6 @@ def parse_args(argv: list[str] | None) -> Namespace:
         "--seed", type=cli.seed, default=1, help="seed of that draw, and of the toy data"
     )
     cli.add_folders(parser, __file__, "data")
-    locks.add_flag(parser)
     return parser.parse_args(argv)
 
 

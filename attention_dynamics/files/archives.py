@@ -82,7 +82,10 @@ def read_files(
                 pattern = _match(name, patterns)
                 if pattern is not None:
                     missing.discard(pattern)
-                    yield pattern, io.BufferedReader(_Stream(file, path, budget), buffer_size=1 << 16)
+                    yield (
+                        pattern,
+                        io.BufferedReader(_Stream(file, path, budget), buffer_size=1 << 16),
+                    )
     if missing:
         places = ", ".join(str(path) for path in paths)
         raise InputError(f"{places}: no {' and no '.join(sorted(missing))} in it")

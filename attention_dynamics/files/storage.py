@@ -144,7 +144,8 @@ def save_set(contents: Mapping[Path, bytes], record: Path) -> None:
     a record that does not fit, which :func:`check_set` notices.
     """
     digests = {path.name: digest(content) for path, content in contents.items()}
-    with contextlib.ExitStack() as stack:
+    make_folder(record.parent)
+    with lock(record.parent), contextlib.ExitStack() as stack:
         # The last to be opened is the first to get its name: the record.
         for path, content in {**contents, record: _json(digests)}.items():
             file = stack.enter_context(atomic_write(path))

@@ -30,9 +30,8 @@ def write(splits: Splits, corpus: Corpus, data_dir: Path) -> None:
                 contents[folder / f"{split}.{language}_raw"] = lines.encode()
     if all(path.exists() and path.read_bytes() == new for path, new in contents.items()):
         return
-    storage.make_folder(folder)
-    pieces_path(folder).unlink(missing_ok=True)
     storage.save_set(contents, folder / RECORD)
+    pieces_path(folder).unlink(missing_ok=True)
 
 
 def describe(split: str, pairs: list[Pair]) -> str:
