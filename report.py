@@ -19,7 +19,15 @@ from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
 from attention_dynamics.translation.task import TASK as TRANSLATION
 from attention_dynamics.views import report
-from attention_dynamics.views.blocks import Block, Heading, Table, Text, to_html, to_markdown
+from attention_dynamics.views.blocks import (
+    Block,
+    Contents,
+    Heading,
+    Table,
+    Text,
+    to_html,
+    to_markdown,
+)
 
 TASKS = [CLASSIFICATION, TRANSLATION]
 
@@ -42,10 +50,13 @@ def main():
     blocks: list[Block] = [
         Heading(1, "How single head attention learns: results"),
         Text(report.LEGEND),
+        Contents(),
     ]
     for task in TASKS:
         blocks += report.task_blocks(task, folders[task.name], out_dir, missing)
     blocks += report.copying_blocks(args.root / "SequenceCopying", out_dir, missing)
+    evaluated = {task.name: report.evaluated_in(folders[task.name], task) for task in TASKS}
+    blocks += report.source_blocks(args.root, {t: names for t, names in evaluated.items() if names})
     if missing:
         blocks += [Heading(2, "What is not there"), Table(["what", "made by"], missing)]
     for name, written in (("results.md", to_markdown(blocks)), ("index.html", to_html(blocks))):

@@ -4,7 +4,8 @@ Without flags it draws what the published commands wrote: permutations of 40 aga
 tokens, and the three combinations of heads; and it says what is missing.
 
 reads:   logs/<experiment>.pkl, from seq2seq.py; re_8headcomb.pkl, from multihead.py
-writes:  outputs/copying and outputs/copying_heads, each as .png and .pdf
+writes:  outputs/copying and outputs/copying_heads, each as .png, .pdf, .svg and, with the numbers
+         that are drawn, .csv
 next:    report.py in the root
 
 example:
@@ -12,6 +13,7 @@ example:
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from attention_dynamics import cli
@@ -24,8 +26,6 @@ PUBLISHED = {
     "seq2seq,no_rep,num_vocab=60": "python seq2seq.py --no_rep num_vocab=60",
 }
 COMBINATIONS = Path(__file__).resolve().parent / "re_8headcomb.pkl"
-AT_MOST = len(copying.STYLES)
-FORMATS = ["png", "pdf"]
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,8 +34,7 @@ def parse_args() -> argparse.Namespace:
         "--experiments",
         nargs="+",
         metavar="NAME",
-        help=f"names of results in the folder of the logs, at most {AT_MOST} "
-        f"(default: {' '.join(PUBLISHED)})",
+        help=f"names of results in the folder of the logs (default: {' '.join(PUBLISHED)})",
     )
     parser.add_argument(
         "--combinations",
@@ -47,16 +46,15 @@ def parse_args() -> argparse.Namespace:
         "--name",
         type=cli.file_name,
         default="copying",
-        help="name of the figures: NAME.png, NAME_heads.png, and as .pdf",
+        help="name of the figures: NAME and NAME_heads",
     )
+    drawing.add_flags(parser)
     cli.add_folders(parser, __file__, "logs", "outputs")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    if len(args.experiments or ()) > AT_MOST:
-        raise InputError(f"--experiments: {AT_MOST} at most")
     published = args.experiments is None and args.combinations is None
     names = list(PUBLISHED) if published else args.experiments or []
     logs = {name: args.logs_dir / f"{name}.pkl" for name in names}
@@ -80,13 +78,12 @@ def main() -> None:
     for line in missing:
         print(line)
     if results:
-        figure = copying.draw(copying.by_label(results), band=False)
-        drawing.save(figure, args.outputs_dir / args.name, FORMATS)
+        draw = partial(copying.draw, copying.by_label(results))
+        drawing.write(draw, args.outputs_dir / args.name, args)
     if curves:
         kinds = histories.kinds_of_combinations(curves)
-        named = {kind: list(found.values()) for kind, found in zip(kinds, curves)}
-        figure = copying.draw(named, band=True)
-        drawing.save(figure, args.outputs_dir / f"{args.name}_heads", FORMATS)
+        draw = partial(copying.draw, dict(zip(kinds, curves)))
+        drawing.write(draw, args.outputs_dir / f"{args.name}_heads", args)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,8 +16,6 @@ from attention_dynamics.kernels.memory import keep_freed_memory
 
 if TYPE_CHECKING:  # scripts show --help without the seconds that importing torch takes
     import torch
-
-    from attention_dynamics.corpus import BaseCorpus
 
 
 # Closed when a script ends, in any way: locks, for instance.
@@ -61,6 +59,7 @@ class Parser(argparse.ArgumentParser):
 
     ``description`` is the docstring of the script. Its first paragraph stands above the flags, the
     others below them: what the script reads and writes, what comes next, and an example.
+    ``checks`` are called with the flags; an InputError of theirs is an error of the command line.
     """
 
     def __init__(self, description: str):
@@ -71,6 +70,18 @@ class Parser(argparse.ArgumentParser):
             formatter_class=_HelpFormatter,
             allow_abbrev=False,
         )
+        self.checks: list[Callable[[Any], None]] = []
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
+        found = super().parse_args(args, namespace)
+        try:
+            for check in self.checks:
+                check(found)
+        except InputError as error:
+            self.error(str(error))
+        return found
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (--help lists the flags)\n")
@@ -180,6 +191,13 @@ def positive_float(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
 def steps(text: str) -> list[int]:
     """``0,10,50`` as rising numbers without repetition."""
     try:
@@ -202,30 +220,7 @@ def file_name(text: str) -> str:
 
 # argparse names the type in its messages: "invalid positive_int value" tells a user nothing.
 positive_int.__name__ = natural.__name__ = seed.__name__ = "whole number"
-positive_float.__name__ = "number"
-
-
-def add_dataset(parser: Parser, table: "Mapping[str, BaseCorpus]", several: bool = False) -> None:
-    """``--dataset NAME`` or ``--datasets NAME …``; the name is kept as it was typed."""
-    known = known_names(table)
-
-    def dataset(name: str) -> str:
-        if name not in known:
-            raise argparse.ArgumentTypeError(str(unknown("dataset", name, known)))
-        return name
-
-    parser.add_argument(
-        "--datasets" if several else "--dataset",
-        required=True,
-        nargs="+" if several else None,
-        type=dataset,
-        metavar="NAME",
-        help=f"one of {', '.join(known)}" if not several else f"from {', '.join(known)}",
-    )
-
-
-def known_names(table: "Mapping[str, BaseCorpus]") -> list[str]:
-    return [name for corpus in table.values() for name in corpus.names]
+positive_float.__name__ = share.__name__ = "number"
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> InputError:
@@ -305,11 +300,40 @@ def seed_everything(value: int) -> None:
     torch.manual_seed(value)
 
 
+LINES_EVERY = 60.0  # seconds between lines of progress, and before the first
+
+
+class _Lines:
+    """A file for tqdm: what it draws becomes a line of the error output."""
+
+    def write(self, text: str) -> None:
+        if line := text.strip("\r\n "):
+            print(line, file=sys.stderr, flush=True)
+
+    def flush(self) -> None:
+        pass
+
+
 def progress_bar(iterable: Iterable | None = None, **options: Any) -> Any:
-    """A tqdm bar that stays quiet where the output is not a terminal."""
+    """A tqdm bar; a line a minute where the error output is not a terminal."""
     from tqdm import tqdm
 
-    return tqdm(iterable, disable=None, dynamic_ncols=True, **options)
+    if sys.stderr.isatty():
+        return tqdm(iterable, dynamic_ncols=True, **options)
+    total = options.get("total", len(iterable) if isinstance(iterable, Sized) else None)
+    done = "{n_fmt}" if total is None else "{n_fmt} of {total_fmt}"
+    left = "" if total is None else ", {remaining} left"
+    # miniters: each step looks at the clock; smoothing: the mean rate, as pauses are part of it
+    lines: dict[str, Any] = {
+        "mininterval": LINES_EVERY,
+        "delay": LINES_EVERY,
+        "miniters": 1,
+        "smoothing": 0,
+    }
+    lines |= {"file": _Lines(), "leave": False, "position": 0, "ascii": True}
+    what = " ".join(filter(None, (options.pop("desc", None), options["unit"])))
+    lines["bar_format"] = f"{what} {done}, {{rate_fmt}}{left}"
+    return tqdm(iterable, **(options | lines))
 
 
 def say(line: str) -> None:

@@ -4,28 +4,35 @@
     python -m attention_dynamics.grid tasks train_runs SNS multi30k
 
 The first prints a line ``label|script flags`` for each job of ``train_runs.sh`` in
-``classification/``; no name means all that is published. The second prints which of the names
-belong to which task. This module loads in a moment: it imports the standard library only.
+``classification/``; no name means all that is published. Flags after the names are added to each
+command. The second prints which of the names belong to which task. A name is known if it is in
+the task's table, or if its data folder has such a dataset of the user's own. This module loads in a
+moment: it imports the standard library only.
 """
 
+import itertools
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from attention_dynamics import cli
 from attention_dynamics.classification.datasets import DATASETS as CLASSIFICATION
 from attention_dynamics.cli import InputError
 from attention_dynamics.copying.experiments import EXPERIMENTS
-from attention_dynamics.corpus import BaseCorpus, find
+from attention_dynamics.corpus import BaseCorpus, Datasets
 from attention_dynamics.translation.datasets import DATASETS as TRANSLATION
 
-TASKS: dict[str, Mapping[str, BaseCorpus]] = {
+TASKS: dict[str, Datasets[Any]] = {
     "classification": CLASSIFICATION,
     "translation": TRANSLATION,
 }
+ROOT = Path(__file__).resolve().parents[1]
 TRAIN_SCRIPTS = {"classification": "train_classifier.py", "translation": "train_translation.py"}
 
 
-def jobs(task: str, stage: str, names: Sequence[str] = ()) -> list[str]:
+def jobs(task: str, stage: str, names: Sequence[str] = (), flags: Sequence[str] = ()) -> list[str]:
     """A line ``label|script flags`` for each job of a stage.
 
     Parameters
@@ -33,20 +40,37 @@ def jobs(task: str, stage: str, names: Sequence[str] = ()) -> list[str]:
     task : ``classification``, ``translation`` or ``copying``
     stage : the bash script's name without ``.sh``
     names : datasets or, of ``copying``, experiments; none for all that are published
+    flags : for each job, after its own, so that they win
 
     Raises
     ------
     InputError
-        where a name is unknown.
+        where a name is unknown, or bash would change a flag.
     """
+    for flag in flags:
+        if not re.fullmatch(r"[\w.,:=+/~@%-]+", flag):
+            raise InputError(
+                f"{flag!r} cannot be passed on: run the commands of --dry-run yourself"
+            )
+    added = " ".join(["", *flags])
     if task == "copying":
         for name in names:
             if name not in EXPERIMENTS:
                 raise cli.unknown("experiment", name, EXPERIMENTS)
-        return [job for name in names or ("seq2seq", "multihead") for job in EXPERIMENTS[name]]
+        experiments = names or ("seq2seq", "multihead")
+        return [job + added for name in experiments for job in EXPERIMENTS[name]]
     table = TASKS[task]
     names = names or [name for name, entry in table.items() if entry.published]
-    return [job for name in names for job in dataset_jobs(task, stage, find(table, name))]
+    entries = [table.find(name, data_folder(task, flags)) for name in names]
+    return [job + added for entry in entries for job in dataset_jobs(task, stage, entry)]
+
+
+def data_folder(task: str, flags: Sequence[str] = ()) -> Path:
+    """The folder with a task's data: what follows ``--data_dir``, else that beside the stages."""
+    for flag, value in itertools.pairwise(flags):
+        if flag == "--data_dir":
+            return Path(value)
+    return ROOT / task / "data"
 
 
 def dataset_jobs(task: str, stage: str, dataset: BaseCorpus) -> list[str]:
@@ -65,7 +89,7 @@ def dataset_jobs(task: str, stage: str, dataset: BaseCorpus) -> list[str]:
     return [f"{name}|{script} --dataset {name} {flags}".rstrip()]
 
 
-def tasks_of(words: Sequence[str]) -> dict[str, list[str]]:
+def tasks_of(words: Sequence[str], flags: Sequence[str] = ()) -> dict[str, list[str]]:
     """Which of the datasets named belong to which task; words may also name tasks, to ask no other.
 
     Raises
@@ -75,7 +99,7 @@ def tasks_of(words: Sequence[str]) -> dict[str, list[str]]:
     """
     tasks = [task for task in TASKS if task in words] or list(TASKS)
     names = [word for word in words if word not in TASKS]
-    known = {task: cli.known_names(TASKS[task]) for task in tasks}
+    known = {task: TASKS[task].names(data_folder(task, flags)) for task in tasks}
     for name in names:
         if not any(name in known[task] for task in tasks):
             every_name = dict.fromkeys(name for task in tasks for name in known[task])
@@ -84,11 +108,15 @@ def tasks_of(words: Sequence[str]) -> dict[str, list[str]]:
     return {task: here for task, here in found.items() if here or not names}
 
 
-def main(task: str, stage: str, *names: str) -> None:
+def main(task: str, stage: str, *words: str) -> None:
+    names = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+    flags = words[len(names) :]
+    if flags and not {*names} - {*TASKS}:
+        raise InputError(f"{flags[0]}: name a dataset first; flags after it go to each command")
     if task == "tasks":
-        lines = [" ".join([task, *here]) for task, here in tasks_of(names).items()]
+        lines = [" ".join([task, *here]) for task, here in tasks_of(names, flags).items()]
     else:
-        lines = jobs(task, stage, names)
+        lines = jobs(task, stage, names, flags)
     print("\n".join(lines))
 
 

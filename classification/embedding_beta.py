@@ -1,7 +1,7 @@
 """Fit the word baseline beta^px: a linear classifier of the mean of a sentence's embeddings.
 
-beta^px[w] = E[w] . u of the epoch with the lowest validation loss. A fit that was interrupted
-resumes.
+beta^px[w] = E[w] . u of the epoch with the lowest validation loss; more than two labels have a u
+each. A fit that was interrupted resumes.
 
 reads:   data/<dataset>_train.json and _test.json, from prepare_data.py
 writes:  outputs/<dataset>embedding<embed_dim>beta.pkl
@@ -49,10 +49,10 @@ def main():
         return
 
     cli.seed_everything(args.seed)
-    model = WordBaseline(len(dataset.vocab), args.embed_dim).to(device)
+    model = WordBaseline(len(dataset.vocab), args.embed_dim, len(dataset.labels)).to(device)
 
     def batch_loss(sentences: Sentences, rows: np.ndarray, training: bool) -> Tensor:
-        """Summed binary cross-entropy."""
+        """Summed cross-entropy."""
         tokens, lengths, labels = to_tensors(sentences.take(rows), device)
         return nll(model(tokens, lengths), labels).sum()
 

@@ -1,8 +1,9 @@
 """Evaluate saved checkpoints: alpha, beta and Delta on test and training sentences.
 
 The published checkpoints of the dataset are evaluated, or those that configs/<dataset>.json (or
-<dataset>_log.json) lists. A listed iteration past the end of training is left out. If it is
-interrupted, the same command resumes; run again later, it adds what is new.
+<dataset>_log.json) lists; of your own data without a list, those that all runs saved. A listed
+iteration past the end of training is left out. If it is interrupted, the same command resumes; run
+again later, it adds what is new.
 
 reads:   models/<dataset>/, from train_classifier.py; data/
 writes:  outputs/<dataset>_logs.pkl (attention_dynamics/analysis/dump.py describes it)
@@ -12,16 +13,15 @@ example:
   python eval_dump.py --dataset IMDB
 """
 
-import numpy as np
-
 from attention_dynamics import cli
 from attention_dynamics.analysis.dump import dump_path, evaluate_missing
+from attention_dynamics.analysis.evidence import SCORE
 from attention_dynamics.classification.columns import COLUMNS
 from attention_dynamics.classification.data import evaluated_sentences, load_dataset
 from attention_dynamics.classification.datasets import DATASETS
-from attention_dynamics.classification.evaluation import evaluate_checkpoint
+from attention_dynamics.classification.evaluation import dumped_sentences, evaluate_checkpoint
 from attention_dynamics.classification.model import VERSION, build, load_config
-from attention_dynamics.corpus import find
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks
 from attention_dynamics.training import checkpoints
 
@@ -29,13 +29,14 @@ from attention_dynamics.training import checkpoints
 def parse_args():
     parser = cli.Parser(__doc__)
     cli.add_model_config(parser, __file__)
-    cli.add_dataset(parser, DATASETS)
+    add_dataset(parser, DATASETS)
     parser.add_argument(
         "--test_set_size",
         type=cli.positive_int,
         default=4000,
         help="evaluate at most this many test sentences, and equally many training sentences",
     )
+    checkpoints.add_flags(parser)
     cli.add_folders(parser, __file__, "data", "models", "outputs", "configs")
     cli.add_device(parser)
     locks.add_flag(parser)
@@ -46,30 +47,30 @@ def main():
     args = parse_args()
     device = cli.find_device(args.device)
     config = load_config(args.config)
-    corpus = find(DATASETS, args.dataset)
-    evaluated = checkpoints.listed(args.configs_dir, corpus, grad_by_default=True)
+    corpus = DATASETS.find(args.dataset, args.data_dir, args.outputs_dir)
     dataset = load_dataset(args.data_dir, args.dataset)
+    evaluated = checkpoints.to_evaluate(args, corpus, config, grad_by_default=True)
     settings = {**config, "version": VERSION, "data": dataset.digest}
     train = f'"python train_classifier.py --dataset {args.dataset} ..." makes them'
     evaluated, paths = checkpoints.evaluated_checkpoints(
         evaluated, args.models_dir, args.dataset, config, settings, train, end_is_last=True
     )
     sentences, splits = evaluated_sentences(dataset, args.test_set_size)
-    settings |= {"columns": {name: column.version for name, column in COLUMNS.items()}}
+    versions = {name: column.version for name, column in COLUMNS.items()}
+    if len(dataset.labels) > 2:
+        versions |= {SCORE: VERSION}
+    settings |= {"columns": versions}
     header = {
         "dataset": args.dataset,
         "settings": settings | {split: len(rows) for split, rows in splits.items()},
         "vocab": dataset.vocab,
-        "sentences": {
-            "tokens": sentences.tokens.values.astype(np.int32),
-            "offsets": sentences.tokens.offsets,
-            "target": sentences.gold,
-            "split": np.repeat(list(splits), [len(rows) for rows in splits.values()]),
-        },
+        "labels": list(dataset.labels),
+        "sentences": dumped_sentences(sentences, splits),
     }
 
     def evaluate(entry: checkpoints.CheckpointSpec, checkpoint):
-        model = build(config, len(dataset.vocab), entry.uniform).to(device).requires_grad_(False)
+        model = build(config, len(dataset.vocab), entry.uniform, len(dataset.labels))
+        model.to(device).requires_grad_(False)
         checkpoints.load_weights(model, checkpoint, train, entry)
         columns = evaluate_checkpoint(model, sentences, splits, entry.calculate_grad, device)
         metas = columns["metas"]

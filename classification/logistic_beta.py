@@ -1,9 +1,10 @@
 """Fit the logistic word baseline beta^lr: a logistic regression on the relative counts of words.
 
-A word's count in a sentence is divided by the sentence's number of tokens. So the logit is the mean
-of beta^lr over all tokens plus a bias, as in embedding_beta.py, but this problem is convex: it has
-one solution. A tenth of the training set is held out to choose the strength of the L2
-regularization; then all of the training set is fitted. The test set takes no part.
+A word's count in a sentence is divided by the sentence's number of tokens. So the logit is the
+mean of beta^lr over all tokens plus a bias, as in embedding_beta.py, but this problem is convex:
+it has one solution. More than two labels are fitted together (multinomial). A tenth of the
+training set is held out to choose the strength of the L2 regularization; then all of the training
+set is fitted. The test set takes no part.
 
 reads:   data/<dataset>_train.json and _test.json, from prepare_data.py
 writes:  outputs/<dataset>_logistic_beta.pkl
@@ -14,6 +15,7 @@ example:
 """
 
 import numpy as np
+import torch
 
 from attention_dynamics import cli
 from attention_dynamics.classification.data import load_dataset, logistic_path
@@ -23,13 +25,15 @@ from attention_dynamics.classification.logistic import (
     fit,
     relative_counts,
 )
+from attention_dynamics.classification.model import predict
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks
 from attention_dynamics.training import word_baseline
 
 
 def parse_args():
     parser = cli.Parser(__doc__)
-    cli.add_dataset(parser, DATASETS)
+    add_dataset(parser, DATASETS)
     parser.add_argument(
         "--test_set_size",
         type=cli.positive_int,
@@ -54,10 +58,10 @@ def main():
         return
 
     shares, labels = relative_counts(dataset.train, len(dataset.vocab)), dataset.train.gold
-    strength, loss = choose_strength(shares, labels, args.seed)
+    strength, loss = choose_strength(shares, labels, args.seed, len(dataset.labels))
     beta, bias = fit(shares, labels, strength)
     logits = relative_counts(test_set, len(dataset.vocab)) @ beta + bias
-    accuracy = float(np.mean((logits > 0) == test_set.gold))
+    accuracy = float(np.mean(predict(torch.from_numpy(logits)).numpy() == test_set.gold))
     baseline = {
         "beta": beta.astype(np.float32),
         "vocab": dataset.vocab,

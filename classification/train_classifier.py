@@ -20,16 +20,17 @@ from attention_dynamics.classification.data import load_dataset, to_tensors
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import validate
 from attention_dynamics.classification.model import VERSION, build, load_config, nll
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks
-from attention_dynamics.training import optimizers
-from attention_dynamics.training.engine import mean
+from attention_dynamics.training import optimizers, runs
+from attention_dynamics.training.engine import mean, shown
 from attention_dynamics.training.runs import Run, run_folder, saved_steps
 
 
 def parse_args():
     parser = cli.Parser(__doc__)
     parser.add_argument("--seed", type=cli.seed, required=True, help="seed of this run")
-    cli.add_dataset(parser, DATASETS)
+    add_dataset(parser, DATASETS)
     parser.add_argument("--steps", type=cli.positive_int, default=2000, help="updates to make")
     parser.add_argument("--uniform", action="store_true", help="uniform attention")
     cli.add_model_config(parser, __file__)
@@ -47,6 +48,7 @@ def parse_args():
         "--custom_saves", type=cli.steps, default=[], help="more steps to save at: 0,10,50"
     )
     cli.add_folders(parser, __file__, "data", "models")
+    runs.add_drop_resume(parser)
     cli.add_device(parser)
     locks.add_flag(parser)
     return parser.parse_args()
@@ -67,10 +69,11 @@ def main():
     run = Run(folder, settings, args.steps, saves)
     if run.finished:
         print(f"{folder} is finished: {args.steps} steps")
+        run.end(args.drop_resume)
         return
 
     cli.seed_everything(args.seed)
-    model = build(config, len(dataset.vocab), args.uniform).to(device)
+    model = build(config, len(dataset.vocab), args.uniform, len(dataset.labels)).to(device)
     run.begin(model, optimizers.build(settings, model.parameters()))
 
     def loss(step: int) -> Tensor:
@@ -84,9 +87,10 @@ def main():
         row["test_loss"], row["test_acc"] = validate(model, test_set, device)
         run.save_checkpoint(step, name, row)
         cli.say(
-            f"model{name:<6} train loss {row['train_loss']:.4f}   "
+            f"model{name:<6} train loss {shown(row['train_loss'])}   "
             f"test loss {row['test_loss']:.4f}   test accuracy {row['test_acc']:.4f}"
         )
+    run.end(args.drop_resume)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 # Sourced by the scripts that run many stages; written for bash 3.2 and later.
 #
 #   run_jobs TASK STAGE "$@"    runs the jobs that attention_dynamics/grid.py lists for the arguments,
-#                               JOBS at once, or prints them with --dry-run
+#                               JOBS at once, or prints them with --dry-run and what
+#                               attention_dynamics/estimates.py expects of each; flags that follow
+#                               the names of datasets are added to each command
 #   in_task_folders "$@"        runs the script of the same name in each task's folder, or in the
 #                               folders of the datasets that the arguments name
 #
@@ -12,6 +14,7 @@ set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 DRY_RUN=
 NAMES=()
+FLAGS=()
 
 die() {
   echo "$(basename "$0"): $*" >&2
@@ -27,7 +30,8 @@ read_arguments() {
         sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$(basename "$0")"
         exit 0
         ;;
-      *) NAMES+=("$argument") ;;
+      -*) FLAGS+=("$argument") ;;
+      *) if [ ${#FLAGS[@]} -gt 0 ]; then FLAGS+=("$argument"); else NAMES+=("$argument"); fi ;;
     esac
   done
 }
@@ -45,7 +49,7 @@ find_python() {
 }
 
 grid() {
-  PYTHONPATH=$ROOT "$PYTHON" -m attention_dynamics.grid "$@" ${NAMES[@]+"${NAMES[@]}"}
+  PYTHONPATH=$ROOT "$PYTHON" -m attention_dynamics.grid "$@" ${NAMES[@]+"${NAMES[@]}"} ${FLAGS[@]+"${FLAGS[@]}"}
 }
 
 run_job() { # one word: LABEL|SCRIPT FLAGS …
@@ -72,7 +76,7 @@ run_jobs() {
   PYTHON=$(find_python)
   jobs=$(grid "$task" "$stage") || exit 2
   if [ -n "$DRY_RUN" ]; then
-    sed 's/^[^|]*|/python /' <<<"$jobs"
+    PYTHONPATH=$ROOT "$PYTHON" -m attention_dynamics.estimates "$task" <<<"$jobs"
     return
   fi
   FAILED=$(mktemp)
@@ -101,7 +105,7 @@ in_task_folders() {
   while read -r folder names <&3; do
     [ -z "$DRY_RUN" ] || echo "cd $folder"
     # shellcheck disable=SC2086
-    "$folder/$script" $DRY_RUN $names || failed="$failed $folder/$script"
+    "$folder/$script" $DRY_RUN $names ${FLAGS[@]+"${FLAGS[@]}"} || failed="$failed $folder/$script"
     [ -z "$DRY_RUN" ] || echo "cd .."
   done 3<<<"$folders"
   [ -z "$failed" ] || {

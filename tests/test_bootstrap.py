@@ -10,7 +10,7 @@ import pytest
 from test_dynamics import plain_metric, random_evidence, summarize
 
 from attention_dynamics.analysis import bootstrap
-from attention_dynamics.analysis.bootstrap import Agreement, interval, resampled_means, weights
+from attention_dynamics.analysis.bootstrap import Agreement, interval, weighted_means, weights
 from attention_dynamics.analysis.evidence import Evidence, RunNames
 from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.metrics.rows import mean_agreement
@@ -57,7 +57,7 @@ def test_a_resample_is_made_of_sentences():
     agreements = [Agreement.of(values, sentence) for values in columns]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        means = resampled_means(agreements, 200, seed=5)
+        means = weighted_means(agreements, weights(7, 200, 5))
     for of_resample, counts in zip(means, whole(7, 200, 5)):
         rows = np.concatenate(
             [np.flatnonzero(sentence == s) for s in range(7) for _ in range(int(counts[s]))]
@@ -256,7 +256,8 @@ def test_intervals_cover_the_truth():
         sentence = np.repeat(np.arange(60), sizes)
         values = np.repeat(rng.random(60) < 0.3, sizes)
         for unit, numbers in (("sentences", sentence), ("rows", None)):
-            means = resampled_means([Agreement.of(values, numbers)], 400, seed=0)
+            agreement = Agreement.of(values, numbers)
+            means = weighted_means([agreement], weights(len(agreement.sums), 400, 0))
             low, high = interval(means[:, 0])
             covered[unit] += low <= 0.3 <= high
     # of a binomial number (400, 0.95) the standard deviation is 4.4; the bootstrap is a bit narrow

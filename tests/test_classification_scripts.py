@@ -38,6 +38,7 @@ from attention_dynamics.classification import logistic
 from attention_dynamics.classification.data import Sentences, load_dataset
 from attention_dynamics.classification.datasets import toy
 from attention_dynamics.classification.task import TASK
+from attention_dynamics.views.figures import FIGURES
 from attention_dynamics.views.figures.sentence import sentence_of
 
 pytestmark = pytest.mark.slow  # whole stages
@@ -280,17 +281,17 @@ class TestStages:
         flags += ["--iterations", f"0,{ITERATIONS[-1]}"]
         status, out, err = call("plot_dynamics.py", *flags, capsys=capsys)
         assert status == 0, err
-        assert len(out.splitlines()) == 4
-        for figure in ("toy_dynamics", "toy_sentence"):
+        figures = [f"toy_{name}" for name in FIGURES]
+        assert len(out.splitlines()) == 4 * len(figures)
+        for figure in figures:
             assert (tmp_path / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
             assert (tmp_path / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
         # a sentence's entries are those of its tokens
         dump = load(experiment / "outputs" / "toy_logs.pkl")
         sentence = sentence_of(TASK, dump, 3)
         assert sentence.source[0] == "<bos>" and sentence.source[-1] == "<eos>"
-        assert sentence.sign == 2 * dump["sentences"]["target"][3] - 1
-        alpha = dump["alpha"]["Normal_A", 119][sentence.entries]
-        assert len(alpha) == len(sentence.source)
+        alpha = sentence.column("alpha", "Normal_A", 119)
+        assert alpha.shape == (1, len(sentence.source))
         assert alpha.sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -453,7 +454,7 @@ class TestTwoNames:
             f"{asked}{ending}"
             for ending in (
                 *("_logs.pkl", "embedding256beta.pkl", "_logistic_beta.pkl", "_explorer.html"),
-                *("_dynamics.png", "_sentence.png"),
+                *(f"_{figure}.{ending}" for figure in FIGURES for ending in ("png", "csv")),
             )
         }
         assert load(tmp_path / "outputs" / f"{asked}_logs.pkl")["dataset"] == asked
@@ -597,6 +598,7 @@ class TestFloatLabels:
         scores, labels = torch.stack(plain), torch.from_numpy(test_set.labels)
         history = list(csv.DictReader((run / "history.csv").open()))
         assert [row["step"] for row in history] == ["0", "1", "2", "4"]
+        assert history[0]["train_loss"] == ""  # there is none yet
         means = [losses[0], losses[1], (losses[2] + losses[3]) / 2]
         for row, mean in zip(history[1:], means):
             assert float(row["train_loss"]) == pytest.approx(mean, abs=1e-5)
@@ -714,6 +716,18 @@ class TestGoingOn:
         status, out, _ = call("embedding_beta.py", *flags, capsys=capsys)
         assert status == 0 and "is finished" in out
         assert files_in(workplace) == before
+
+    def test_the_state_of_a_finished_run_is_dropped(self, workplace, capsys):
+        flags = [*train_flags(workplace), "--drop_resume"]
+        status, out, _ = call("train_classifier.py", *flags, capsys=capsys)
+        assert status == 0 and "resume.pt was dropped" in out
+        before = files_in(workplace)
+        status, out, _ = call("train_classifier.py", *flags, capsys=capsys)
+        assert status == 0 and "is finished" in out and len(out.splitlines()) == 1
+        assert files_in(workplace) == before
+        longer = train_flags(workplace, steps=1000)
+        result = call("train_classifier.py", *longer, capsys=capsys)
+        assert_one_line(result, "resume.pt was dropped, so it cannot be extended to 1000", "delete")
 
     def test_a_killed_run_ends_with_the_same_bytes(self, experiment, tmp_path):
         """Killed without warning, three times, at moments that the run itself does not choose."""

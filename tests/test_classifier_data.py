@@ -12,7 +12,7 @@ from torchtext.vocab import Vocab
 from attention_dynamics.analysis.ragged import training_rows
 from attention_dynamics.classification import data
 from attention_dynamics.classification.datasets import DATASETS
-from attention_dynamics.cli import InputError, known_names
+from attention_dynamics.cli import InputError
 
 SPECIALS = ["<pad>", "<bos>", "<eos>", "<unk>"]
 
@@ -460,6 +460,6 @@ def test_parts_of_the_sentences(dataset):
 
 
 def test_names(tmp_path):
-    assert " ".join(known_names(DATASETS)) == "IMDB Furd AG_News Newsgroups Yelp Amzn SNS SMS toy"
+    assert " ".join(DATASETS.names()) == "IMDB Furd AG_News Newsgroups Yelp Amzn SNS SMS toy"
     assert data.beta_path(tmp_path, "SMS", 256) == tmp_path / "SMSembedding256beta.pkl"
     assert data.logistic_path(tmp_path, "SMS") == tmp_path / "SMS_logistic_beta.pkl"

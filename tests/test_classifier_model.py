@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from scipy.special import expit, log_expit
+from scipy.special import expit, log_expit, log_softmax
 from torch import nn
 
 from attention_dynamics.analysis.ragged import Ragged, offsets_of
@@ -30,22 +30,23 @@ LENGTHS = {
     "one long": [2, 120, 3],
 }
 CASES = [(case, uniform) for case in LENGTHS for uniform in (False, True)]
+N_LABELS = (2, 3, 5)
 
 
-def make(uniform, seed=0, scale=1.0, dtype=torch.float64, encoder="bilstm"):
+def make(uniform, seed=0, scale=1.0, dtype=torch.float64, encoder="bilstm", n_labels=2):
     torch.manual_seed(seed)
-    classifier = model.Classifier(VOCAB, 5, 4, 6, uniform, encoder).to(dtype)
+    classifier = model.Classifier(VOCAB, 5, 4, 6, uniform, encoder, n_labels).to(dtype)
     with torch.no_grad():
         for weight in classifier.parameters():
             weight *= scale
     return classifier
 
 
-def random_batch(case, seed=0):
+def random_batch(case, seed=0, n_labels=2):
     rng = np.random.default_rng(seed)
     lengths = torch.tensor(LENGTHS[case])
     tokens = torch.from_numpy(rng.integers(0, VOCAB, int(lengths.sum())))
-    labels = torch.from_numpy(rng.integers(0, 2, len(lengths)))
+    labels = torch.from_numpy(rng.integers(0, n_labels, len(lengths)))
     labels[0] = 1
     return tokens, lengths, labels
 
@@ -91,22 +92,28 @@ def plain_sentence(classifier, tokens, multipliers=None, encoder="bilstm"):
     for h in STATES[encoder](embedded, weights):
         hidden = np.maximum(weights["attention.0.weight"] @ h + weights["attention.0.bias"], 0)
         logits.append(weights["attention.2.weight"][0] @ hidden + weights["attention.2.bias"][0])
-        beta.append(weights["evidence.weight"][0] @ h + weights["evidence.bias"][0])
+        beta.append(weights["evidence.weight"] @ h + weights["evidence.bias"])
     if classifier.uniform:
         alpha = np.full(len(tokens), 1 / len(tokens))
     else:
         alpha = np.exp(logits) / np.exp(logits).sum()
-    return alpha, np.array(beta), float(alpha @ beta)
+    score = sum(share * values for share, values in zip(alpha, beta))
+    if len(score) == 1:  # two labels have one logit
+        return alpha, np.array(beta)[:, 0], score[0]
+    return alpha, np.array(beta), score
 
 
 def plain_nll(score, label):
+    if np.ndim(score):
+        return -log_softmax(score)[label]
     return -log_expit(score if label == 1 else -score)
 
 
+@pytest.mark.parametrize("n_labels", N_LABELS)
 @pytest.mark.parametrize("encoder", STATES)
 @pytest.mark.parametrize(("case", "uniform"), CASES)
-def test_alpha_beta_and_score_are_those_of_a_plain_loop(case, uniform, encoder):
-    classifier = make(uniform, scale=2.0, encoder=encoder)
+def test_alpha_beta_and_score_are_those_of_a_plain_loop(case, uniform, encoder, n_labels):
+    classifier = make(uniform, scale=2.0, encoder=encoder, n_labels=n_labels)
     tokens, lengths, _ = random_batch(case)
     sentences = [
         plain_sentence(classifier, part, encoder=encoder) for part in tokens.split(lengths.tolist())
@@ -115,15 +122,18 @@ def test_alpha_beta_and_score_are_those_of_a_plain_loop(case, uniform, encoder):
     if encoder == "bilstm":
         outputs.append(plain.classify(classifier, tokens, lengths))
     for output in outputs:
-        for ours, expected in zip(output, map(np.hstack, zip(*sentences))):
-            np.testing.assert_allclose(ours.detach().numpy(), expected, rtol=0, atol=1e-12)
+        alpha, beta, score = zip(*sentences)
+        expected = np.hstack(alpha), np.concatenate(beta), np.array(score)
+        for ours, values in zip(output, expected):
+            np.testing.assert_allclose(ours.detach().numpy(), values, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("n_labels", N_LABELS)
 @pytest.mark.parametrize(("case", "uniform"), CASES)
-def test_the_plain_way(case, uniform):
+def test_the_plain_way(case, uniform, n_labels):
     """Alpha, beta, score and Delta, and the gradient of every weight."""
-    classifier = make(uniform, scale=2.0)
-    tokens, lengths, labels = random_batch(case)
+    classifier = make(uniform, scale=2.0, n_labels=n_labels)
+    tokens, lengths, labels = random_batch(case, n_labels=n_labels)
     output, delta = gradient_influence(classifier, tokens, lengths, labels)
     plain_output, plain_delta = plain.gradient_influence(classifier, tokens, lengths, labels)
     for ours, theirs in zip((*output, delta), (*plain_output, plain_delta)):
@@ -224,11 +234,12 @@ def test_alpha_is_a_distribution(dtype, uniform):
         assert not uniform or (part == part[0]).all()
 
 
+@pytest.mark.parametrize("n_labels", N_LABELS)
 @pytest.mark.parametrize("encoder", STATES)
 @pytest.mark.parametrize(("case", "uniform"), CASES)
-def test_delta_is_the_finite_difference_of_the_plain_loop(case, uniform, encoder):
-    classifier = make(uniform, scale=2.0, encoder=encoder)
-    tokens, lengths, labels = random_batch(case)
+def test_delta_is_the_finite_difference_of_the_plain_loop(case, uniform, encoder, n_labels):
+    classifier = make(uniform, scale=2.0, encoder=encoder, n_labels=n_labels)
+    tokens, lengths, labels = random_batch(case, n_labels=n_labels)
     _, delta = gradient_influence(classifier, tokens, lengths, labels)
     eps = 1e-5
     parts = zip(tokens.split(lengths.tolist()), delta.split(lengths.tolist()), labels.tolist())
@@ -480,22 +491,25 @@ def test_the_shipped_config_of_the_average_encoder():
 # The word baseline
 
 
+@pytest.mark.parametrize("n_labels", N_LABELS)
 @pytest.mark.parametrize("case", LENGTHS)
-def test_word_baseline_is_the_mean_embedding_through_a_linear_layer(case):
+def test_word_baseline_is_the_mean_embedding_through_a_linear_layer(case, n_labels):
     torch.manual_seed(0)
-    baseline = WordBaseline(VOCAB, 6).double()
+    baseline = WordBaseline(VOCAB, 6, n_labels).double()
     tokens, lengths, _ = random_batch(case)
     weights = {name: weight.detach().numpy() for name, weight in baseline.named_parameters()}
     expected = [
-        weights["embedding.weight"][part.numpy()].mean(axis=0) @ weights["output.weight"][0]
-        + weights["output.bias"][0]
+        weights["output.weight"] @ weights["embedding.weight"][part.numpy()].mean(axis=0)
+        + weights["output.bias"]
         for part in tokens.split(lengths.tolist())
     ]
+    expected = np.array(expected)[:, 0] if n_labels == 2 else expected
     ours = baseline(tokens, lengths).detach().numpy()
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-13)
     # so the logit is the mean of beta^px over the sentence's tokens, and the bias
     beta = baseline.beta()
-    assert beta.shape == (VOCAB,)
-    means = [beta[part.numpy()].mean() for part in tokens.split(lengths.tolist())]
-    np.testing.assert_allclose(ours, np.add(means, weights["output.bias"][0]), rtol=0, atol=1e-13)
-    assert WordBaseline(VOCAB, 6).beta().dtype == np.float32
+    assert beta.shape == ((VOCAB,) if n_labels == 2 else (VOCAB, n_labels))
+    means = np.array([beta[part.numpy()].mean(axis=0) for part in tokens.split(lengths.tolist())])
+    bias = weights["output.bias"]
+    np.testing.assert_allclose(ours, means + (bias if n_labels > 2 else bias[0]), atol=1e-13)
+    assert WordBaseline(VOCAB, 6, n_labels).beta().dtype == np.float32

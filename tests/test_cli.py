@@ -73,3 +73,59 @@ def test_every_help_says_what_is_read_and_written_and_gives_an_example(stage, ca
     # one script is called by another's name too
     assert example.startswith(f"  python {script}") or "collect_classification_stats.py" in stage
     assert "by itself" not in out and "go on" not in out and "None)" not in out
+
+
+# Progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """tqdm's clock; it moves when the test moves it."""
+    now = [1000.0]
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
+    return now
+
+
+def test_progress_is_a_line_a_minute_where_there_is_no_terminal(clock, capsys):
+    for step in cli.progress_bar(range(100, 400), initial=100, total=400, unit="step"):
+        clock[0] += 0.5
+        if step == 350:
+            cli.say("a result")
+    out, err = capsys.readouterr()
+    assert out == "a result\n"
+    assert err.splitlines() == [
+        "step 220 of 400,  2.00step/s, 01:30 left",
+        "step 340 of 400,  2.00step/s, 00:30 left",
+    ]
+
+
+def test_no_progress_of_what_takes_less_than_a_minute(clock, capsys):
+    for _ in cli.progress_bar(range(59), unit="step"):
+        clock[0] += 1
+    bar = cli.progress_bar(None, total=3, unit="run")
+    for _ in range(3):
+        clock[0] += 19
+        bar.update()
+    bar.close()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_of_updates_and_of_what_has_no_length(clock, capsys):
+    bar = cli.progress_bar(None, total=3, unit="run", desc="of SNS")
+    for _ in range(2):
+        clock[0] += 45
+        bar.update()
+    bar.close()
+    for _ in cli.progress_bar(iter(range(100)), unit="sentence", desc="train"):
+        clock[0] += 1
+    assert capsys.readouterr().err.splitlines() == [
+        "of SNS run 2 of 3, 45.00s/run, 00:45 left",
+        "train sentence 60,  1.00sentence/s",
+    ]
+
+
+def test_a_terminal_has_a_bar(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert list(cli.progress_bar(range(3), unit="step")) == [0, 1, 2]
+    assert "3/3 [" in capsys.readouterr().err

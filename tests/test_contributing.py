@@ -138,6 +138,8 @@ def test_figure(example):
     run(example, "collect_classification_stats.py --datasets toy --out_file outputs/stats.pkl")
     out = run(example, "plot_dynamics.py --datasets toy --formats png")
     assert "toy_entropy.png" in out and "toy_sentence.png" in out
+    numbers = (example / "classification" / "outputs" / "toy_entropy.csv").read_text()
+    assert numbers.startswith("iteration,nats\n0,")
     run(example, "report.py", ".")
     assert "entropy of the gold run's attention" in (example / "report/results.md").read_text()
     (example / "classification" / "outputs" / "toy_logs.pkl").unlink()

@@ -16,6 +16,7 @@ from attention_dynamics.analysis.levels import levels_of, symbols
 from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.classification.columns import COLUMNS
 from attention_dynamics.cli import InputError
+from attention_dynamics.views.drawing import lines_of
 
 LEVELS = levels_of(COLUMNS)
 
@@ -293,8 +294,9 @@ def test_a_compared_column_brings_two_keys_and_its_symbols():
     assert heads["xi_rollout"].text == "ξ(ρ, βᵘᶠ)"
     keys = list(heads)
     assert keys.index("agr_rollout") == keys.index("agr_grad") + 1
-    styles = [str(level.line) for level in levels.values() if level.line]
-    assert len(set(styles)) == len(styles) == 5
+    styles = lines_of(columns)
+    assert styles.keys() == {"agr_unif", "agr_px", "agr_grad", "agr_rollout", "baseline"}
+    assert len({str(style) for style in styles.values()}) == 5
     # without the columns that are compared there are no such keys
     bare = dynamics.summarize(hand_worked_runs(), evidence, metric, levels_of({}))
     assert not any("grad" in key for key in bare)

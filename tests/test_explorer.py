@@ -2,6 +2,8 @@
 
 import base64
 import contextlib
+import csv
+import io
 import json
 import math
 import re
@@ -11,8 +13,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -26,7 +29,8 @@ from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.ragged import offsets_of
 from attention_dynamics.classification.task import TASK
 from attention_dynamics.files import storage
-from attention_dynamics.views import explorer
+from attention_dynamics.views import drawing, explorer
+from attention_dynamics.views.figures.sentence import sentence_of
 
 ITERATIONS = [0, 10, 50, 400]
 RUNS = ["Normal_A", "normal_b", "Uniform"]
@@ -153,11 +157,12 @@ def values_of(data: dict, arrays: dict, column: str, run: int) -> np.ndarray:
     return (np.sign(roots) * roots**2).reshape(len(scales), -1) * scales
 
 
-def agreements_of(data: dict, arrays: dict, metric: int, against: str) -> np.ndarray:
-    """(runs, iterations, sentences), NaN where there is none."""
-    values = np.frombuffer(arrays[f"agreement-{metric}-{against}"], "<i2")
-    shape = (len(data["runs"]), len(data["iterations"]), -1)
-    return np.where(values == -32768, np.nan, values / 1000).reshape(shape)
+def agreements_of(data: dict, arrays: dict, table: str) -> np.ndarray:
+    """A table of agreements, (runs without uniform, iterations, ...), NaN where there is none."""
+    values = np.frombuffer(arrays[table], "i1").astype(float)
+    n = len(data["iterations"])
+    shape = (len(data["runs"]) - 1, n, *([n] if table.startswith("pairs") else []), -1)
+    return np.where(values == -128, np.nan, values / 100).reshape(shape)
 
 
 @pytest.fixture(scope="module")
@@ -208,14 +213,13 @@ class TestPage:
         data, _ = page
         sentences = dump["sentences"]
         assert data["iterations"] == ITERATIONS
-        assert [run["name"] for run in data["runs"]] == RUNS
-        assert [run["uniform"] for run in data["runs"]] == [False, False, True]
+        assert data["runs"] == RUNS and data["labels"] == ["0", "1"]
         for row, sentence in enumerate(data["sentences"]):
             tokens = sentences["tokens"][slice(*sentences["offsets"][row : row + 2])]
             words = [dump["vocab"][token] for token in tokens]
             assert sentence["source"] == words
             assert sentence["text"] == " ".join(words[1:-1])
-            assert (sentence["position"], sentence["label"]) == (row, sentences["target"][row])
+            assert (sentence["number"], sentence["label"]) == (row, sentences["target"][row])
         expected = [[dump["metas"][name, it, "test_acc"] for it in ITERATIONS] for name in RUNS]
         assert data["performance"] == {"test_acc": expected}
 
@@ -230,38 +234,34 @@ class TestPage:
         turn = 2 * dump["sentences"]["target"][:40] - 1
         accuracy = {it: dump["metas"]["Normal_A", it, "test_acc"] for it in ITERATIONS}
         best = max(ITERATIONS, key=accuracy.get)
-        assert data["gold"] == {"run": "Normal_A", "iteration": best}
-        gold = dump["alpha"]["Normal_A", best]
-        for against in ("gold", "uniform"):
-            values = agreements_of(data, arrays, number, against)
-            for run, name in enumerate(RUNS):
-                if (name, against) == ("Uniform", "gold"):
-                    assert np.isnan(values[run]).all()
-                    assert measure["means"]["gold"][run] == [None] * 4
-                    continue
-                for at, it in enumerate(ITERATIONS):
-                    alpha = gold if name == "Uniform" else dump["alpha"][name, it]
-                    pair = (alpha, dump["beta"]["Uniform", it])
-                    if against == "gold":
-                        pair = (gold, alpha)
-                    expected = [
-                        plain_metric(
-                            metric, pair[0][a:b], pair[1][a:b] * (sign if against != "gold" else 1)
-                        )
-                        for (a, b), sign in zip(pairwise(ends), turn)
-                    ]
-                    assert np.abs(values[run, at] - expected).max() < 6e-4
-                    assert measure["means"][against][run][at] == pytest.approx(
-                        np.mean(expected), abs=1e-6
-                    )
+        assert data["gold_iteration"] == best
+
+        def expected(u, v, turn=turn):
+            rows = zip(pairwise(ends), turn)
+            return np.array([plain_metric(metric, u[a:b], v[a:b] * sign) for (a, b), sign in rows])
+
+        gold, ones = dump["alpha"]["Normal_A", best], np.ones(40)
+        pairs = agreements_of(data, arrays, f"pairs-{number}")
+        golds = agreements_of(data, arrays, f"gold-{number}")
+        for (run, name), (at, it) in product(enumerate(RUNS[:2]), enumerate(ITERATIONS)):
+            alpha = dump["alpha"][name, it]
+            with_gold = expected(gold, alpha, ones)
+            assert np.abs(golds[run, at] - with_gold).max() < 6e-3
+            assert measure["gold"][run][at] == pytest.approx(np.mean(with_gold), abs=1e-6)
+            for other, beta_it in enumerate(ITERATIONS):
+                of_pair = expected(alpha, dump["beta"]["Uniform", beta_it])
+                assert np.abs(pairs[run, at, other] - of_pair).max() < 6e-3
+                if other == at:
+                    assert measure["same"][run][at] == pytest.approx(np.mean(of_pair), abs=1e-6)
+                if (name, it) == ("Normal_A", best):
+                    mean = measure["evidence"][other]
+                    assert mean == pytest.approx(np.mean(of_pair), abs=1e-6)
         evidence = TASK.evidence_of(dump, {"px": np.zeros(100)}, "val", "test_acc")
         runs = RunNames.of(set(dump["alpha"]), "")
         summary = summarize(runs, evidence, METRICS[metric], TASK.levels)
-        assert measure["level"] == summary["agr_unif"]
-        assert measure["level"] == pytest.approx(max(measure["means"]["uniform"][2]), abs=1e-6)
-        assert measure["means"]["gold"][1] == pytest.approx(
-            list(summary["alpha_corrs"].values()), abs=1e-6
-        )
+        assert measure["level"] == max(measure["evidence"])
+        assert measure["level"] == pytest.approx(summary["agr_unif"], abs=1e-6)
+        assert measure["gold"][1] == pytest.approx(list(summary["alpha_corrs"].values()), abs=1e-6)
         shuffled = [max(1, math.ceil(n / 20)) / n for n in np.diff(ends)]
         chance = np.mean(shuffled) if number == 0 else 0.0
         assert measure["chance"] == pytest.approx(chance)
@@ -270,39 +270,134 @@ class TestPage:
         data, arrays = page
         assert [metric["name"] for metric in data["metrics"]] == list(METRICS)
         assert [metric["binary"] for metric in data["metrics"]] == [True] + [False] * 3
-        assert sum(name.startswith("agreement-") for name in arrays) == 2 * len(METRICS)
+        tables = {f"{kind}-{n}" for n in range(len(METRICS)) for kind in ("pairs", "gold")}
+        assert tables <= set(arrays)
 
-    def test_right_is_the_sign_of_the_score(self, page, dump):
+    def test_scores_speak_for_the_gold_label(self, page, dump):
         _, arrays = page
+        scores = np.frombuffer(arrays["score"], "<f4").reshape(3, 4, 40)
         right = np.frombuffer(arrays["right"], np.int8).reshape(3, 4, 40)
         for run, name in enumerate(RUNS):
             for at, it in enumerate(ITERATIONS):
                 alpha, beta = dump["alpha"][name, it], dump["beta"][name, it]
                 for row, label in enumerate(dump["sentences"]["target"][:40]):
                     a, b = dump["sentences"]["offsets"][row : row + 2]
-                    score = np.dot(alpha[a:b].astype(float), beta[a:b])
-                    assert right[run, at, row] == ((score > 0) == (label == 1))
+                    score = np.dot(alpha[a:b].astype(float), beta[a:b]) * (1 if label else -1)
+                    assert scores[run, at, row] == pytest.approx(score, rel=1e-6)
+                    assert right[run, at, row] == (score > 0)
 
-    def test_runs_sentences_split_and_seed(self, outputs, dump, tmp_path, capsys):
-        def page_of(*flags):
+    @pytest.fixture
+    def page_of(self, outputs, dump, tmp_path, capsys):
+        """The data and arrays of the page that flags make."""
+
+        def make(*flags):
             out = tmp_path / "page.html"
             flags = ("--outputs_dir", outputs, "--out_file", out, *flags)
             assert classification(*flags, capsys=capsys)[0] == 0
             return read_page(out)
 
-        data, arrays = page_of("--runs", "uniform", "NORMAL_A", "--sentences", 7)
-        assert [run["name"] for run in data["runs"]] == ["Normal_A", "Uniform"]
-        positions = [sentence["position"] for sentence in data["sentences"]]
-        assert len(positions) == 7 and positions == sorted(set(positions))
+        return make
+
+    def test_runs_sentences_split_and_seed(self, page_of, dump):
+        data, arrays = page_of("--runs", "uniform", "--sentences", 7)
+        assert data["runs"] == ["Normal_A", "Uniform"]  # these two are always there
+        assert page_of("--runs", "NORMAL_B")[0]["runs"] == RUNS
+        numbers = [sentence["number"] for sentence in data["sentences"]]
+        assert len(numbers) == 7 and numbers == sorted(set(numbers))
         ends = dump["sentences"]["offsets"]
-        expected = [dump["alpha"]["Normal_A", 50][ends[i] : ends[i + 1]] for i in positions]
+        expected = [dump["alpha"]["Normal_A", 50][ends[i] : ends[i + 1]] for i in numbers]
         found = values_of(data, arrays, "alpha", 0)[2]
         assert np.abs(found - np.concatenate(expected)).max() < 1e-4
         other, _ = page_of("--sentences", 7, "--seed", 2)
-        assert positions != [sentence["position"] for sentence in other["sentences"]]
+        assert numbers != [sentence["number"] for sentence in other["sentences"]]
+
+    def test_a_number_is_the_same_sentence_in_the_figures(self, page_of, dump):
         train, _ = page_of("--split", "train")
-        assert train["sentences"][0]["label"] == dump["sentences"]["target"][40]
+        assert [sentence["number"] for sentence in train["sentences"]] == list(range(40, 80))
         assert list(train["performance"]) == ["train_acc"]
+        for shown in train["sentences"][::13]:
+            drawn = sentence_of(TASK, dump, shown["number"])
+            assert drawn.source == shown["source"]
+            assert f"sentence {shown['number']}" in drawn.title
+
+    def test_sentences_by_number_and_by_text(self, page_of, page):
+        chosen, arrays = page_of("--indices", "31,3,17")
+        assert [sentence["number"] for sentence in chosen["sentences"]] == [3, 17, 31]
+        whole, all_arrays = page
+        found = agreements_of(chosen, arrays, "pairs-1")
+        assert (found == agreements_of(whole, all_arrays, "pairs-1")[..., [3, 17, 31]]).all()
+        found, _ = page_of("--text", "WORD1[0-9]$")
+        wanted = [s["number"] for s in whole["sentences"] if re.search("word1[0-9]$", s["text"])]
+        assert [sentence["number"] for sentence in found["sentences"]] == wanted
+        assert 0 < len(wanted) < 40 and found["split_size"] == 40
+
+    @pytest.mark.parametrize("metric", [[], ["spearman"]])
+    def test_the_worst_sentences(self, page_of, dump, metric):
+        data, _ = page_of("--worst", *metric, "--sentences", 9)
+        ends, name = dump["sentences"]["offsets"][:41], (*metric, "top 5% match")[0]
+        turn = 2 * dump["sentences"]["target"][:40] - 1
+        gold = dump["alpha"]["Normal_A", data["gold_iteration"]]
+        agreement = np.array(
+            [
+                [
+                    plain_metric(name, gold[a:b], dump["beta"]["Uniform", it][a:b] * sign)
+                    for (a, b), sign in zip(pairwise(ends), turn)
+                ]
+                for it in ITERATIONS
+            ]
+        )
+        best = agreement[agreement.mean(axis=1).argmax()]
+        worst = sorted(range(40), key=lambda i: (best[i], round(agreement[:, i].mean(), 9), i))[:9]
+        assert [sentence["number"] for sentence in data["sentences"]] == sorted(worst)
+
+    def test_sentences_too_long_for_a_page(self, page_of, dump, monkeypatch, capsys, page, outputs):
+        monkeypatch.setattr(explorer, "LONGEST", 20)
+        lengths = np.diff(dump["sentences"]["offsets"][:41])
+        out = outputs / "short.html"
+        result = classification("--outputs_dir", outputs, "--out_file", out, capsys=capsys)
+        kept = np.flatnonzero(lengths <= 20)
+        left_out = f"{40 - len(kept)} sentences are too long for a page, and left out"
+        assert result[1].splitlines()[0] == left_out and 0 < len(kept) < 40
+        data, arrays = read_page(out)
+        assert [sentence["number"] for sentence in data["sentences"]] == kept.tolist()
+        whole = agreements_of(page[0], page[1], "pairs-0")[..., kept]
+        assert (agreements_of(data, arrays, "pairs-0") == whole).all()
+        mean = whole[0, ITERATIONS.index(data["gold_iteration"]), 1].mean()
+        assert data["metrics"][0]["evidence"][1] == pytest.approx(mean, abs=1e-6)
+
+    def test_a_sentence_of_100_000_tokens(self, tmp_path, capsys):
+        classification_outputs(tmp_path, rows=2, lengths=(100_000, 100_001))
+        result = classification("--outputs_dir", tmp_path, capsys=capsys)
+        assert result[0] == 2 and "no sentence of --split val fits a page" in result[2]
+        assert result[1].splitlines()[-1].startswith("2 sentences are too long")
+
+    def test_label_names_and_more_than_two_labels(self, tmp_path, capsys):
+        dump = classification_outputs(tmp_path, rows=5)
+        for labels in (["bad", "good"], ["a", "b", "c"]):
+            many = dump | {"labels": labels}
+            if len(labels) > 2:  # such a dump has the logits of all labels
+                logits = np.random.default_rng(1).normal(size=(10, 3)).astype(np.float32)
+                many["score"] = {key: logits for key in dump["alpha"]}
+                (tmp_path / "toyembedding256beta.pkl").unlink()  # it is of two labels
+            storage.save_pickle(many, tmp_path / "toy_logs.pkl")
+            assert classification("--outputs_dir", tmp_path, capsys=capsys)[0] == 0
+            data, arrays = read_page(tmp_path / "toy_explorer.html")
+            assert data["labels"] == labels
+        gold = dump["sentences"]["target"][:5]
+        chances = np.exp(logits[:5]) / np.exp(logits[:5]).sum(axis=1, keepdims=True)
+        for score in np.frombuffer(arrays["score"], "<f4").reshape(-1, 5):
+            p = 1 / (1 + np.exp(-score))
+            assert p == pytest.approx(chances[range(5), gold], rel=1e-5)
+        for right in np.frombuffer(arrays["right"], np.int8).reshape(-1, 5):
+            assert (right == (logits[:5].argmax(axis=1) == gold)).all()
+
+    def test_colours_are_those_of_the_figures(self):
+        styles = getattr(drawing, "STYLES", None) or pytest.skip("figures have other colours")
+        page = explorer.TEMPLATE.read_text("utf-8")
+        stops = [hexes.split() for hexes in re.findall(r'(?:one|signed): "([^"]+)"', page)]
+        looks = (styles["light"], styles["dark"])
+        figures = [colours for look in looks for colours in (look.alpha, look.signed)]
+        assert stops == [[colour.removeprefix("#") for colour in colours] for colours in figures]
 
     def test_without_the_word_baseline(self, outputs, dump, tmp_path, capsys):
         shutil.copy(outputs / "toy_logs.pkl", tmp_path)
@@ -363,8 +458,9 @@ class TestPage:
         u, v = pairs_dump["alpha"]["normal_b", 50], pairs_dump["beta"]["Uniform", 50]
         rows = [plain_metric("kendall tau", u[a:b], v[a:b]) for a, b in pairwise(ends)]
         expected = [part.mean() for part in np.split(np.array(rows), np.cumsum(n_target - 1)[:-1])]
-        found = agreements_of(data, arrays, 1, "uniform")[1, 2]
-        assert np.abs(found - expected).max() < 6e-4
+        found = agreements_of(data, arrays, "pairs-1")[1, 2, 2]
+        assert np.abs(found - expected).max() < 6e-3
+        assert "score" not in arrays and data["labels"] == []
 
     def test_text_of_pieces(self):
         show = load_script("translation", "explore").TASK.show
@@ -378,7 +474,7 @@ class TestPage:
         text = (outputs / "toy_explorer.html").read_text("utf-8")
         addresses = set(re.findall(r"https?://[^\s\"'<]*", text))
         assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xhtml"}
-        assert not re.search(r"<(script|img|iframe)[^>]* src=|@import|url\(", text)
+        assert not re.search(r"<(script|img|iframe)[^>]* src=|@import|url\((?!#)", text)
         assert text.count("</script>") == text.count("<script")  # no word ends an element
 
 
@@ -407,6 +503,22 @@ class TestErrors:
         flags = ("--outputs_dir", outputs, "--out_file", out, "--runs", "Normal_Q")
         result = classification(*flags, capsys=capsys)
         assert_one_line(result, "no run Normal_Q", "Normal_A, normal_b, Uniform")
+        assert not out.exists()
+
+    @pytest.mark.parametrize(
+        ("flags", "words"),
+        [
+            (("--indices", "3,40,99"), "there is no sentence 40, 99 to show in --split val"),
+            (("--indices", "3,x"), "is not a list"),
+            (("--text", "no such text"), "no sentence of --split val matches"),
+            (("--text", "("), "is no regular expression"),
+            (("--worst", "cosine"), "invalid choice"),
+        ],
+    )
+    def test_sentences_that_are_not_there(self, outputs, dump, tmp_path, capsys, flags, words):
+        out = tmp_path / "page.html"
+        flags = ("--outputs_dir", outputs, "--out_file", out, *flags)
+        assert_one_line(classification(*flags, capsys=capsys), words)
         assert not out.exists()
 
     def test_no_training_sentences(self, pairs_dump, tmp_path, capsys):
@@ -461,9 +573,10 @@ def browser(tmp_path_factory):
 class Page:
     """A page in the browser: what a reader sees of it, and does with it."""
 
-    def __init__(self, browser, path: Path):
+    def __init__(self, browser, path: Path, link: str = ""):
         self.browser = browser
-        browser.get(path.resolve().as_uri())
+        browser.get("about:blank")  # only a new document reads the link of its address
+        browser.get(f"{path.resolve().as_uri()}#{link}")
         browser.execute_async_script(
             """const done = arguments[0];
             const look = () => document.documentElement.dataset.ready || window.pageErrors?.length
@@ -476,9 +589,7 @@ class Page:
 
     def settled(self) -> None:
         """Wait for what an event has set going: reading a run's columns, and drawing."""
-        self.browser.execute_async_script(
-            "columnsOf(state.run).then(() => setTimeout(arguments[0], 0))"
-        )
+        self.browser.execute_async_script("update().then(() => setTimeout(arguments[0], 0))")
 
     def texts(self, css: str) -> list[str]:
         return self.run(
@@ -518,7 +629,7 @@ class Page:
             target.send_keys(getattr(Keys, key, key))
             self.settled()
 
-    def darkness(self, css: str = ".word") -> np.ndarray:
+    def darkness(self, css: str = "#alpha .word") -> np.ndarray:
         """255 minus the mean of the background's red, green and blue, of each element."""
         colours = self.run(
             "return [...document.querySelectorAll(arguments[0])].map("
@@ -530,19 +641,23 @@ class Page:
         )
 
     def listed(self) -> list[int]:
-        """The positions of the sentences in the list, as it stands."""
+        """The numbers of the sentences in the list, as it stands."""
         return [
-            int(re.match(r"#(\d+)", text)[1]) - 1
+            int(re.match(r"#(\d+)", text)[1])
             for text in self.texts("#list .facts span:first-child")
         ]
 
     @property
     def iteration(self) -> int:
-        return int(self.text("#iteration").removeprefix("Iteration ").replace(",", ""))
+        return self.iteration_of("alpha")
+
+    def iteration_of(self, panel: str) -> int:
+        text = self.text(f"#{panel} label b")
+        return int(text.removeprefix("iteration ").replace(",", ""))
 
     @property
     def sentence(self) -> int:
-        return int(re.match(r"Sentence (\d+)", self.text("#sentence-title"))[1]) - 1
+        return int(re.match(r"Sentence (\d+)", self.text("#sentence-title"))[1])
 
 
 @contextlib.contextmanager
@@ -556,9 +671,18 @@ def opened(browser, path: Path) -> Iterator[Page]:
     assert page.run("return window.harm") is None
 
 
-def go_to(page: Page, iteration: int) -> None:
-    page.press("HOME", *["ARROW_RIGHT"] * ITERATIONS.index(iteration), on="#slider")
-    assert page.iteration == iteration
+def go_to(page: Page, iteration: int, panel: str = "alpha") -> None:
+    keys = ["ARROW_RIGHT"] * ITERATIONS.index(iteration)
+    page.press("HOME", *keys, on=f"#{panel}-slider")
+    assert page.iteration_of(panel) == iteration
+
+
+def number(text: str) -> float:
+    return float(text.replace("−", "-"))
+
+
+COLOURS = """return [...document.querySelectorAll(arguments[0])].map(
+    (e) => getComputedStyle(e).backgroundColor.match(/[0-9]+/g).map(Number))"""
 
 
 @pytest.mark.slow
@@ -581,83 +705,184 @@ class TestClassificationInBrowser:
         a, b = dump["sentences"]["offsets"][sentence : sentence + 2]
         return dump[column][name, iteration][a:b]
 
+    @staticmethod
+    def turn(dump, sentence: int) -> int:
+        return 2 * dump["sentences"]["target"][sentence] - 1
+
     def test_words_are_text(self, page, dump):
         columns = dump["sentences"]
+        page.choose("#values summary")
         seen = set()
-        for _ in range(40):
-            tokens = columns["tokens"][slice(*columns["offsets"][page.sentence :][:2])]
+        for sentence in range(40):
+            assert page.sentence == sentence
+            tokens = columns["tokens"][slice(*columns["offsets"][sentence:][:2])]
             words = [dump["vocab"][token] for token in tokens]
-            assert page.texts(".word") == words
+            assert page.texts("#alpha .word") == page.texts("#uniform .word") == words
             assert page.texts("#values tbody th") == words
             seen |= set(words)
-            if page.sentence == 39:
-                break
             page.press("j")
         assert page.sentence == 39 and set(WORDS) <= seen
         assert page.run("return document.querySelectorAll('main script, main b.bold').length") == 0
-        assert page.run("return document.querySelectorAll('#view *').length") == len(words) + 1
+        count = page.run("return document.querySelectorAll('#alpha .cells *').length")
+        assert count == len(words) + 1
 
-    @pytest.mark.parametrize("scale", ["training", "iteration"])
+    def test_it_begins_with_the_pair_of_the_tables(self, page, dump):
+        accuracy = {it: dump["metas"]["Normal_A", it, "test_acc"] for it in ITERATIONS}
+        evidence = TASK.evidence_of(dump, {"px": np.zeros(100)}, "val", "test_acc")
+        runs = RunNames.of(set(dump["alpha"]), "")
+        level = summarize(runs, evidence, METRICS["top 5% match"], TASK.levels)["agr_unif"]
+        assert page.iteration == max(ITERATIONS, key=accuracy.get)
+        assert f"over all 40 sentences: {level:.2f}" in page.text("#answer")
+        titles = page.texts("#main-panels h3")
+        assert titles == ["α, attention of Normal_A (gold)", "βᵘᶠ, evidence of Uniform"]
+
+    @pytest.mark.parametrize("run", [0, 1])
+    def test_the_answer_for_any_pair_of_iterations(self, page, dump, run):
+        page.choose("#run", str(run))
+        for metric, alpha_it, beta_it, sentence in (
+            ("top 5% match", 0, 400, 0),
+            ("top 5% match", 400, 400, 1),
+            ("spearman", 400, 50, 2),
+            ("kendall tau", 10, 0, 3),
+        ):
+            page.choose("#metric", str(list(METRICS).index(metric)))
+            go_to(page, alpha_it)
+            go_to(page, beta_it, "uniform")
+            page.run(f"setSentence({sentence})")
+            page.settled()
+            alpha = self.row(dump, "alpha", RUNS[run], alpha_it, sentence)
+            beta = self.row(dump, "beta", "Uniform", beta_it, sentence) * self.turn(dump, sentence)
+            expected = plain_metric(metric, alpha, beta)
+            answer = page.text("#answer")
+            if metric == "top 5% match":
+                said = "match" if expected else "no match"
+                assert f"This sentence: {said} (top 5% match)" in answer
+            else:
+                said = number(re.search(r"This sentence: (\S+) \(", answer)[1])
+                assert said == pytest.approx(expected, abs=0.0051)
+            rank = 1 + (beta > beta[alpha.argmax()]).sum()
+            assert f"it is number {rank} of {len(alpha)} tokens" in answer
+            every = [
+                plain_metric(
+                    metric,
+                    self.row(dump, "alpha", RUNS[run], alpha_it, i),
+                    self.row(dump, "beta", "Uniform", beta_it, i) * self.turn(dump, i),
+                )
+                for i in range(40)
+            ]
+            mean = number(re.search(r"sentences[^:]*: (\S+),", answer)[1])
+            assert mean == pytest.approx(np.mean(every), abs=0.0101)
+
+    def test_sliders_linked_and_not(self, page):
+        go_to(page, 50)
+        go_to(page, 10, "uniform")
+        assert page.iteration == 50
+        page.choose("#linked")
+        assert page.iteration_of("uniform") == 50
+        page.press("ARROW_RIGHT", on="#uniform-slider")
+        assert page.iteration == page.iteration_of("uniform") == 400
+        page.press("s", "[")
+        assert (page.iteration, page.iteration_of("uniform")) == (400, 50)
+        page.press("]", "ARROW_LEFT")
+        assert (page.iteration, page.iteration_of("uniform")) == (50, 400)
+
+    @pytest.mark.parametrize("scale", ["figures", "training", "iteration"])
     def test_the_slider_moves_the_shading(self, page, dump, scale):
-        page.choose(f"#scale [value={scale}]")
+        page.choose("#scale", scale)
         shades = []
         for iteration in ITERATIONS:
             go_to(page, iteration)
             alpha = self.row(dump, "alpha", "Normal_A", iteration, 0)
             darkness = page.darkness()
             assert darkness.argmax() == alpha.argmax()
-            order = alpha.argsort()
-            assert (np.diff(darkness[order]) >= -2).all()  # two steps of a colour
+            outlined = "return [...document.querySelectorAll('.top')].map((e) => e.place.token)"
+            assert page.run(outlined) == [alpha.argmax()] * 2
+            assert (np.diff(darkness[alpha.argsort()]) >= -2).all()  # two steps of a colour
             shades.append(tuple(darkness))
             accuracy = dump["metas"]["Normal_A", iteration, "test_acc"]
-            assert page.text("#performance") == f"accuracy {accuracy:.3f}"
+            assert f"accuracy {accuracy:.3f}" in page.text("#alpha label")
         assert len(set(shades)) == len(ITERATIONS)
         if scale == "iteration":  # the darkest is the scale's end in each
             assert np.ptp([max(shade) for shade in shades]) == 0
 
-    def test_signed_columns_are_blue_for_the_label_and_orange_against_it(self, page, dump):
+    def test_brown_speaks_for_the_label_and_violet_against_it(self, page, dump):
         go_to(page, 400)
-        turn = 2 * dump["sentences"]["target"][0] - 1
-        for column, sign in (("beta", turn), ("grad", 1)):
-            page.choose(f"#column [value={column}]")
-            values = sign * self.row(dump, column, "Normal_A", 400, 0)
-            colours = page.run(
-                "return [...document.querySelectorAll('.word')].map("
-                "(e) => getComputedStyle(e).backgroundColor.match(/[0-9]+/g).map(Number))"
-            )
+        go_to(page, 50, "uniform")
+        page.choose("#more summary")
+        panels = {
+            "#uniform": self.row(dump, "beta", "Uniform", 50, 0) * self.turn(dump, 0),
+            "#more .panel:nth-child(1)": self.row(dump, "beta", "Normal_A", 400, 0)
+            * self.turn(dump, 0),
+            "#more .panel:nth-child(2)": self.row(dump, "grad", "Normal_A", 400, 0),
+        }
+        for panel, values in panels.items():
             strong = np.abs(values) > 0.05 * np.abs(values).max()
-            for value, (red, _, blue) in zip(values[strong], np.array(colours)[strong]):
-                assert (value > 0) == (blue > red)
-        assert page.text("#low").startswith("against") and page.text("#high").endswith("gold label")
+            colours = np.array(page.run(COLOURS, f"{panel} .word"))
+            for value, (red, _, blue) in zip(values[strong], colours[strong]):
+                assert (value > 0) == (red > blue)
+            against = page.text(f"{panel} .legend span:first-child")
+            largest = np.abs(values).max()
+            assert against.startswith("against the gold label")
+            assert number(against.split()[-1]) == pytest.approx(-largest, rel=0.01)
 
     def test_values_in_the_tooltip_and_the_table(self, page, dump):
         from selenium.webdriver import ActionChains
         from selenium.webdriver.common.by import By
 
+        page.choose("#values summary")
         go_to(page, 50)
-        word = page.browser.find_elements(By.CSS_SELECTOR, ".word")[2]
+        go_to(page, 10, "uniform")
+        word = page.browser.find_elements(By.CSS_SELECTOR, "#uniform .word")[2]
         ActionChains(page.browser).move_to_element(word).perform()
-        turn = 2 * dump["sentences"]["target"][0] - 1
+        turn = self.turn(dump, 0)
         expected = [
             self.row(dump, "alpha", "Normal_A", 50, 0)[2],
+            turn * self.row(dump, "beta", "Uniform", 10, 0)[2],
             turn * self.row(dump, "beta", "Normal_A", 50, 0)[2],
             self.row(dump, "grad", "Normal_A", 50, 0)[2],
         ]
         for cells in ("#tip td:last-child", "#values tbody tr:nth-child(3) td"):
-            shown = [float(text.replace("−", "-")) for text in page.texts(cells)[: len(expected)]]
-            assert shown == pytest.approx(expected, rel=0.05, abs=1e-4)
-        assert len(page.texts("#tip tr")) == 4
+            shown = [number(text) for text in page.texts(cells)]
+            assert shown[:4] == pytest.approx(expected, rel=0.05, abs=1e-4)
+            assert len(shown) == 5
+        signs = ["α", "βᵘᶠ", "β", "Δ", "βᵖˣ"]
+        assert page.texts("#tip td:first-child") == page.texts("#values thead th")[1:] == signs
+        marked = page.run(
+            "return [...document.querySelectorAll('.here')].map((e) => e.place.token)"
+        )
+        assert marked == [2, 2]
+        for name, it in (("Normal_A", 50), ("Uniform", 10)):
+            alpha, beta = (self.row(dump, column, name, it, 0) for column in ("alpha", "beta"))
+            p = 1 / (1 + np.exp(-turn * np.dot(alpha.astype(float), beta)))
+            said = f"p(label {dump['sentences']['target'][0]}) {p:.3f}"
+            assert f"{said} ({name})" in page.texts("#tip div")
+            assert f"{name}, iteration {it}, {said}" in page.text("#values caption")
+
+    def test_other_seeds_fold_out(self, page, dump):
+        page.choose("#seeds summary")
+        go_to(page, 400)
+        go_to(page, 50, "uniform")
+        assert page.texts("#seeds h3") == ["α, attention of normal_b"]
+        alpha = self.row(dump, "alpha", "normal_b", 400, 0)
+        assert page.darkness("#seeds .word").argmax() == alpha.argmax()
+        beta = self.row(dump, "beta", "Uniform", 50, 0) * self.turn(dump, 0)
+        said = "match" if plain_metric("top 5% match", alpha, beta) else "no match"
+        assert page.text("#seeds .panel-head span") == f"A(α, βᵘᶠ): {said}"
+        page.choose("#run", "1")
+        assert page.texts("#seeds h3") == ["α, attention of Normal_A (gold)"]
+        assert page.darkness().argmax() == alpha.argmax()
+        accuracy = dump["metas"]["normal_b", 400, "test_acc"]
+        assert f"accuracy {accuracy:.3f}" in page.text("#alpha label")
 
     def test_delta_only_where_it_was_computed(self, page):
-        page.choose("#column [value=grad]")
+        page.choose("#more summary")
         go_to(page, 10)
-        assert "Δ was not computed" in page.text("#about")
-        assert set(page.darkness(".word")) == {255}  # transparent
+        assert "Δ was not computed at this iteration." in page.texts("#more .legend")
+        assert set(page.darkness("#more .panel:nth-child(2) .word")) == {255}  # transparent
         go_to(page, 50)
-        assert "not computed" not in page.text("#about")
+        assert "not computed" not in page.text("#more")
         page.choose("#run", "1")
-        assert page.run("return document.querySelector('#column [value=grad]').disabled")
-        assert page.run("return state.column") == "alpha"
+        assert not any("Δ" in title for title in page.texts("#more h3"))
 
     def test_a_column_that_is_added_to_the_table(self, browser, tmp_path):
         dump = classification_outputs(tmp_path, rows=5)
@@ -669,36 +894,111 @@ class TestClassificationInBrowser:
         flags = ["--dataset", "toy", "--outputs_dir", str(tmp_path)]
         explorer.explore(explorer.parser("", __file__, task).parse_args(flags), task)
         with opened(browser, tmp_path / "toy_explorer.html") as page:
-            page.choose("#column [value=rollout]")
-            assert page.text("#column :checked + span") == "ρ"
+            page.choose("#more summary")
+            page.choose("#values summary")
             go_to(page, 50)
-            assert "ρ, the column “rollout”" in page.text("#about")
-            shown = [float(x.replace("−", "-")) for x in page.texts("#values td:nth-child(5)")]
+            assert "ρ, the column “rollout” of Normal_A (gold)" in page.texts("#more h3")
+            shown = [number(x) for x in page.texts("#values td:nth-child(6)")]
             expected = self.row(dump, "rollout", "Normal_A", 50, 0)
             assert shown == pytest.approx(expected, rel=0.05, abs=1e-3)
             go_to(page, 10)
-            assert "ρ was not computed" in page.text("#about")
+            assert "ρ was not computed at this iteration." in page.texts("#more .legend")
 
-    def test_the_run_is_chosen(self, page, dump):
-        go_to(page, 400)
+    def test_label_names(self, browser, tmp_path, capsys):
+        dump = classification_outputs(tmp_path, rows=5)
+        labels = ["bad", "<b>good</b>"]
+        storage.save_pickle(dump | {"labels": labels}, tmp_path / "toy_logs.pkl")
+        assert classification("--outputs_dir", tmp_path, capsys=capsys)[0] == 0
+        with opened(browser, tmp_path / "toy_explorer.html") as page:
+            name = labels[dump["sentences"]["target"][0]]
+            assert f"· {name}" in page.text("#sentence-title")
+            assert page.texts("#label option")[1:] == labels
+            assert f"p({name})" in page.text("#alpha label")
+
+    def test_a_link_restores_what_is_seen(self, browser, page, path):
         page.choose("#run", "1")
-        assert page.darkness().argmax() == self.row(dump, "alpha", "normal_b", 400, 0).argmax()
-        accuracy = dump["metas"]["normal_b", 400, "test_acc"]
-        assert page.text("#performance") == f"accuracy {accuracy:.3f}"
-        page.choose("#run", "2")
-        assert len(set(page.darkness())) == 1  # uniform attention
-        assert page.texts("#figures figure h2")[0].startswith("A(α̂, βᵘᶠ)")
+        page.choose("#metric", "2")
+        go_to(page, 10)
+        go_to(page, 400, "uniform")
+        page.choose("#scale", "iteration")
+        page.choose("#search", "word1")
+        page.choose("#sort", "uniform-low")
+        page.choose("#seeds summary")
+        page.choose("#list li:nth-child(4)")
+        look = """return [document.querySelector("main").innerText,
+            ...[...document.querySelectorAll(".cells")].map((box) => box.innerHTML)]"""
+        seen, address = page.run(look), page.run("return location.href")
+        assert "run=normal_b" in address and "metric=spearman" in address
+        again = Page(browser, Path(path), address.partition("#")[2])
+        assert again.run(look) == seen
+        again.run("location.hash = '#sentence=7&alpha=50&uniform=50&linked=1&open='")
+        again.settled()
+        assert (again.sentence, again.iteration, again.iteration_of("uniform")) == (7, 50, 50)
+        assert again.run("return document.querySelector('#seeds').open") is False
+        again.run("location.hash = '#sentence=4000&run=harm&alpha=x&sort=y&row=-3'")
+        again.settled()
+        assert again.sentence == 7 and "4000 is not in this page" in again.text("#spoken")
+
+    def test_the_view_as_csv_and_svg(self, browser, page, dump, tmp_path):
+        browser.execute_cdp_cmd(
+            "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
+        )
+        go_to(page, 400)
+        go_to(page, 50, "uniform")
+        page.choose("#seeds summary")
+
+        def download(what: str) -> str:
+            page.choose(f"#{what}")
+            file = tmp_path / f"toy_sentence{page.sentence}_view.{what}"
+            for _ in range(200):
+                if file.exists():
+                    break
+                time.sleep(0.02)
+            return file.read_text("utf-8")
+
+        for sentence in range(3):
+            lines = list(csv.DictReader(io.StringIO(download("csv"), newline="")))
+            turn = self.turn(dump, sentence)
+            tokens = slice(*dump["sentences"]["offsets"][sentence:][:2])
+            words = [dump["vocab"][token] for token in dump["sentences"]["tokens"][tokens]]
+            assert [line["token"] for line in lines] == words
+            assert {line["sentence"] for line in lines} == {str(sentence)}
+            for column, name, it, sign in (
+                ("alpha", "Normal_A", 400, 1),
+                ("alpha", "normal_b", 400, 1),
+                ("beta", "Uniform", 50, turn),
+                ("beta", "Normal_A", 400, turn),
+                ("grad", "Normal_A", 400, 1),
+            ):
+                found = [float(line[f"{column} {name} {it}"]) for line in lines]
+                expected = sign * self.row(dump, column, name, it, sentence)
+                assert found == pytest.approx(expected, abs=1e-3 * float(np.abs(expected).max()))
+            root = ElementTree.fromstring(download("svg"))
+            texts = [
+                "".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")
+            ]
+            assert f"toy, sentence {sentence} (val)" in texts[0]
+            at = [
+                texts.index(title)
+                for title in (
+                    "α, attention of Normal_A (gold), iteration 400",
+                    "βᵘᶠ, evidence of Uniform, iteration 50",
+                    "α, attention of normal_b, iteration 400",
+                )
+            ]
+            for start in at:
+                assert texts[start + 1 : start + 1 + len(words)] == words
+            page.press("j")
 
     def test_every_metric_can_be_chosen(self, page):
-        choices = page.texts("#metric span")
-        assert choices == list(METRICS)
+        assert page.texts("#metric option") == list(METRICS)
         go_to(page, 10)
         shown = set()
-        for number, name in enumerate(METRICS):
-            page.choose(f"#metric [value='{number}']")
-            mean = page.run(f"return metrics[{number}].means.gold[0][{ITERATIONS.index(10)}]")
+        for i, name in enumerate(METRICS):
+            page.choose("#metric", str(i))
+            mean = page.run(f"return metrics[{i}].gold[0][{ITERATIONS.index(10)}]")
             (all_now, *_) = page.texts("#chart-gold .chart-values b")
-            assert float(all_now.replace("−", "-")) == pytest.approx(mean, abs=0.006)
+            assert number(all_now) == pytest.approx(mean, abs=0.006)
             shown.add(mean)
             assert f"{name}: {METRICS[name].help}" in page.text("#method")
         assert len(shown) == len(METRICS)
@@ -714,15 +1014,15 @@ class TestClassificationInBrowser:
         expected = [i for i, text in enumerate(texts) if "word1" in text]
         assert page.listed() == expected and 0 < len(expected) < 40
         assert page.text("#count") == f"{len(expected)} of 40 sentences"
-        page.choose("#gold-label", "1")
+        page.choose("#label", "1")
         expected = [i for i in expected if columns["target"][i] == 1]
         assert page.listed() == expected
         page.choose("#search", "no such text")
         assert page.listed() == []
         page.run("arguments[0].value = ''", page.browser.find_element("id", "search"))
-        page.choose("#gold-label", "")
-        for wanted, iteration in (("0", 0), ("1", 0), ("1", 400)):
-            page.choose("#right-wrong", wanted)
+        page.choose("#label", "")
+        for wanted, iteration in (("wrong", 0), ("right", 0), ("right", 400)):
+            page.choose("#prediction", wanted)
             go_to(page, iteration)
             expected = []
             for i in range(40):
@@ -730,7 +1030,7 @@ class TestClassificationInBrowser:
                     self.row(dump, c, "Normal_A", iteration, i) for c in ("alpha", "beta")
                 )
                 right = (np.dot(alpha.astype(float), beta) > 0) == (columns["target"][i] == 1)
-                if right == (wanted == "1"):
+                if right == (wanted == "right"):
                     expected.append(i)
             assert page.listed() == expected and 0 < len(expected) < 40
 
@@ -740,24 +1040,24 @@ class TestClassificationInBrowser:
         assert page.listed() == sorted(range(40), key=lambda i: -lengths[i])
         page.choose("#sort", "short")
         assert page.listed() == sorted(range(40), key=lambda i: lengths[i])
-        page.choose("#metric [value='1']")
-        for iteration in (0, 50):
-            go_to(page, iteration)
+        page.choose("#metric", "1")
+        for alpha_it, beta_it in ((0, 0), (50, 400)):
+            go_to(page, alpha_it)
+            go_to(page, beta_it, "uniform")
             tau = []
             for i in range(40):
-                alpha = self.row(dump, "alpha", "Normal_A", iteration, i)
-                beta = self.row(dump, "beta", "Uniform", iteration, i)
-                turn = 2 * dump["sentences"]["target"][i] - 1
-                tau.append(plain_metric("kendall tau", alpha, beta * turn))
+                alpha = self.row(dump, "alpha", "Normal_A", alpha_it, i)
+                beta = self.row(dump, "beta", "Uniform", beta_it, i) * self.turn(dump, i)
+                tau.append(plain_metric("kendall tau", alpha, beta))
             page.choose("#sort", "uniform-low")
             found = [tau[i] for i in page.listed()]
             assert sorted(page.listed()) == list(range(40))
-            assert (np.diff(found) >= -0.001).all()  # they are in thousandths
+            assert (np.diff(found) >= -0.0101).all()  # they are in hundredths
             shown = page.texts("#list .facts span:last-child")
-            assert [float(t.replace("−", "-")) for t in shown] == pytest.approx(found, abs=0.006)
+            assert [number(text) for text in shown] == pytest.approx(found, abs=0.0051)
             page.choose("#sort", "uniform-high")
-            assert (np.diff([tau[i] for i in page.listed()]) <= 0.001).all()
-        page.choose("#sort", "position")
+            assert (np.diff([tau[i] for i in page.listed()]) <= 0.0101).all()
+        page.choose("#sort", "number")
         assert page.listed() == list(range(40))
 
     def test_curves_and_their_marker(self, page, dump):
@@ -769,10 +1069,10 @@ class TestClassificationInBrowser:
                 float(page.run(f"return document.querySelector('{marker}').getAttribute('x1')"))
             )
             all_now = page.texts("#chart-gold .chart-values b")[0]
-            means = page.run("return metrics[0].means.gold[0]")
+            means = page.run("return metrics[0].gold[0]")
             assert float(all_now) == pytest.approx(means[ITERATIONS.index(iteration)], abs=0.006)
         assert np.allclose(np.diff(places), np.diff(places)[0], atol=0.01) and places[0] < places[1]
-        dots = page.run("return document.querySelectorAll('#chart-uniform .dot').length")
+        dots = page.run("return document.querySelectorAll('#chart-evidence .dot').length")
         assert dots == len(ITERATIONS)
         # a click on a chart goes to its checkpoint
         from selenium.webdriver import ActionChains
@@ -783,6 +1083,13 @@ class TestClassificationInBrowser:
         ).click().perform()
         page.settled()
         assert page.iteration == ITERATIONS[0]
+        go_to(page, 400, "uniform")
+        chart = page.browser.find_element("css selector", "#chart-evidence svg")
+        ActionChains(page.browser).move_to_element(chart).move_by_offset(
+            -chart.size["width"] // 2 + 34, 0
+        ).click().perform()
+        page.settled()
+        assert page.iteration_of("uniform") == ITERATIONS[0]
 
     def test_keys(self, page):
         start = ITERATIONS.index(page.iteration)
@@ -790,7 +1097,7 @@ class TestClassificationInBrowser:
         assert page.iteration == ITERATIONS[0]
         page.press("ARROW_RIGHT", "ARROW_RIGHT")
         assert page.iteration == ITERATIONS[2] and 0 <= start < 4
-        page.press("ARROW_LEFT", on="#slider")
+        page.press("ARROW_LEFT", on="#alpha-slider")
         assert page.iteration == ITERATIONS[1]
         for keys, sentence in ((["j", "j"], 2), (["k"], 1), (["ARROW_DOWN"], 2), (["ARROW_UP"], 1)):
             page.press(*keys)
@@ -807,27 +1114,30 @@ class TestClassificationInBrowser:
         assert page.run("return document.querySelector('#search').value") == "j"
         page.press("ESCAPE", on="active")
         # from word to word
-        page.press("ARROW_RIGHT", "ARROW_RIGHT", on="#view")
+        page.press("ARROW_RIGHT", "ARROW_RIGHT", on="#uniform .cells")
         assert page.iteration == ITERATIONS[1]
-        words = page.texts(".word")
-        assert page.text(".word.cursor") == words[1]
+        words = page.texts("#alpha .word")
+        assert page.texts(".word.here") == [words[1]] * 2
         assert page.text("#spoken").startswith(f"{words[1]}: α ")
+        page.press("ESCAPE", on="active")
+        assert page.texts(".word.here") == []
 
     def test_all_controls_are_reached_by_tab_with_visible_focus(self, page):
         reached = set()
-        for _ in range(30):
+        for _ in range(40):
             page.press("TAB", on="active")
             name, visible = page.run(
                 """const e = document.activeElement;
-                const shown = e.closest(".choices") ?? e;
-                return [e.id || e.name || e.tagName, getComputedStyle(shown).outlineStyle];"""
+                const name = e.id || e.parentElement.id + " " + (e.className || e.tagName);
+                return [e === document.body ? "BODY" : name, getComputedStyle(e).outlineStyle];"""
             )
             if name == "BODY":
                 break
             assert visible != "none", name
             reached.add(name)
-        wanted = {"search", "gold-label", "right-wrong", "sort", "list", "run", "column", "scale"}
-        wanted |= {"play", "slider", "next", "view", "metric", "values"}
+        wanted = {"search", "label", "prediction", "sort", "list", "run", "metric", "scale"}
+        wanted |= {"play", "linked", "alpha-slider", "uniform-slider", "next", "link", "svg", "csv"}
+        wanted |= {"alpha cells", "uniform cells", "seeds SUMMARY", "more SUMMARY"}
         assert wanted <= reached
         unnamed = page.run(
             """const all = [...document.querySelectorAll("input, select, button, [tabindex]")];
@@ -841,7 +1151,7 @@ class TestClassificationInBrowser:
         page.press("p")
         page.browser.execute_async_script(
             """const done = arguments[0];
-            const ended = () => state.step === iterations.length - 1 && !timer;
+            const ended = () => state.alpha === iterations.length - 1 && !timer;
             const look = () => ended() ? done() : setTimeout(look, 20);
             look();"""
         )
@@ -859,7 +1169,6 @@ class TestClassificationInBrowser:
         feature = {"name": "prefers-color-scheme"}
         emulate("setEmulatedMedia", features=[feature | {"value": "dark"}])
         dark = page.darkness()
-        assert (light.argmax(), light.max()) != (dark.argmax(), dark.max())
         assert dark.argmin() == light.argmax()  # what stands out is light on dark
         emulate("setEmulatedMedia", features=[feature | {"value": "light"}])
         assert (page.darkness() == light).all()
@@ -894,36 +1203,56 @@ class TestTranslationInBrowser:
             data = page.run(
                 "return [sentences[state.sentence].source, sentences[state.sentence].target]"
             )
-            heads = [page.texts("#view thead th div"), page.texts("#view tbody th")]
-            assert heads == data
+            for panel in ("#alpha", "#uniform"):
+                heads = [page.texts(f"{panel} thead th div"), page.texts(f"{panel} tbody th")]
+                assert heads == data
             for iteration in (0, 400):
                 go_to(page, iteration)
                 expected = self.map_of(pairs_dump, "alpha", "Normal_A", iteration, sentence)
-                darkness = page.darkness("#view td").reshape(expected.shape)
+                darkness = page.darkness("#alpha td").reshape(expected.shape)
                 assert darkness.argmax() == expected.argmax()
                 assert np.corrcoef(darkness.ravel(), expected.ravel())[0, 1] > 0.9
             page.press("j")
-        assert page.text("#performance").count("BLEU") == 1
+        assert page.text("#alpha label").count("BLEU") == 1
 
-    def test_shading_of_each_row(self, page, pairs_dump):
-        page.choose("#column [value=beta]")
-        page.choose("#scale [value=iteration]")
-        go_to(page, 50)
-        beta = self.map_of(pairs_dump, "beta", "Normal_A", 50, 0)
-        darkness = page.darkness("#view td").reshape(beta.shape)
-        assert (darkness.argmax(axis=1) == beta.argmax(axis=1)).all()
-        assert (darkness.argmin(axis=1) == beta.argmin(axis=1)).all()
-        assert np.ptp(darkness.max(axis=1)) == np.ptp(darkness.min(axis=1)) == 0
+    def test_evidence_is_brown_above_the_mean_of_its_row(self, page, pairs_dump):
+        go_to(page, 50, "uniform")
+        beta = self.map_of(pairs_dump, "beta", "Uniform", 50, 0)
+        centred = beta - beta.mean(axis=1, keepdims=True)
+        centred /= np.abs(centred).max(axis=1, keepdims=True)  # as sentence.py draws it
+        red, _, blue = np.array(page.run(COLOURS, "#uniform td")).T.reshape(3, *beta.shape)
+        strong = np.abs(centred) > 0.05
+        assert ((centred > 0) == (red > blue))[strong].all()
+        darkness = page.darkness("#uniform td").reshape(beta.shape)
+        ends = np.abs(centred).argmax(axis=1)
+        assert (darkness[range(len(beta)), ends] >= darkness.max(axis=1) - 60).all()
+
+    def test_the_view_as_csv_and_svg(self, page, pairs_dump):
+        go_to(page, 400)
+        go_to(page, 50, "uniform")
+        lines = list(csv.DictReader(io.StringIO(page.run("return viewAsCsv()"), newline="")))
+        for column, name, it in (("alpha", "Normal_A", 400), ("beta", "Uniform", 50)):
+            expected = self.map_of(pairs_dump, column, name, it, 0)
+            found = [float(line[f"{column} {name} {it}"]) for line in lines]
+            assert np.array(found).reshape(expected.shape) == pytest.approx(
+                expected, abs=1e-3 * float(np.abs(expected).max())
+            )
+        svg = ElementTree.fromstring(page.run("return viewAsSvg()"))
+        n_rect = len(list(svg.iter("{http://www.w3.org/2000/svg}rect")))
+        assert n_rect == 2 * len(lines) + 3  # cells, two scales, the background
 
     def test_keys_in_the_map(self, page, pairs_dump):
         go_to(page, 50)
-        page.press("ARROW_RIGHT", "ARROW_RIGHT", "ARROW_DOWN", on="#view")
-        place = page.run("return document.querySelector('td.cursor').place")
-        assert place == {"row": 1, "token": 1}
+        page.choose("#values summary")
+        page.press("ARROW_RIGHT", "ARROW_RIGHT", "ARROW_DOWN", on="#alpha .cells")
+        places = page.run("return [...document.querySelectorAll('td.here')].map((e) => e.place)")
+        assert places == [{"row": 1, "token": 1}] * 2
         alpha = self.map_of(pairs_dump, "alpha", "Normal_A", 50, 0)[1, 1]
-        shown = float(page.texts("#tip td:last-child")[0].replace("−", "-"))
-        assert shown == pytest.approx(alpha, rel=0.05)
-        assert len(page.texts("#values tbody tr")) == len(page.texts("#view thead th div"))
+        assert number(page.texts("#tip td:last-child")[0]) == pytest.approx(alpha, rel=0.05)
+        assert len(page.texts("#values tbody tr")) == len(page.texts("#alpha thead th div"))
+        row = page.texts("#values td:nth-child(2)")
+        expected = self.map_of(pairs_dump, "alpha", "Normal_A", 50, 0)[1]
+        assert [number(text) for text in row] == pytest.approx(expected, abs=1e-3)
 
     def test_search_in_both_languages_and_no_labels(self, page):
         texts = page.run("return sentences.map((s) => [s.text, s.translation])")
@@ -932,7 +1261,7 @@ class TestTranslationInBrowser:
         expected = [i for i, pair in enumerate(texts) if word.lower() in " ".join(pair).lower()]
         assert set(expected) <= set(page.listed())
         hidden = page.run(
-            "return ['label-box', 'right-box'].map((i) => document.getElementById(i).offsetHeight)"
+            "return ['label', 'prediction'].map((i) => document.getElementById(i).offsetHeight)"
         )
         assert hidden == [0, 0]
 

@@ -1,5 +1,6 @@
 """The figures of the learning curves: what is drawn, and what is said of what is missing."""
 
+import csv
 import math
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from conftest import assert_one_line, call_script, files_in, load_script
 
 from attention_dynamics.files import storage
-from attention_dynamics.views import copying
+from attention_dynamics.views import copying, drawing
 
 plot = load_script("SequenceCopying", "plot_copying")
 
@@ -54,14 +55,18 @@ def run(folder, *flags, capsys):
 def drawn(monkeypatch) -> list:
     """The figures that are drawn from here on."""
     kept = []
-    save = plot.drawing.save
+    save = drawing.save
 
     def keep(figure, *paths):
-        kept.append((figure, paths))
+        kept.append(figure)
         save(figure, *paths)
 
-    monkeypatch.setattr(plot.drawing, "save", keep)
+    monkeypatch.setattr(drawing, "save", keep)
     return kept
+
+
+def rows_in(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.open()))
 
 
 def test_learning_curves(published, capsys, monkeypatch):
@@ -69,47 +74,68 @@ def test_learning_curves(published, capsys, monkeypatch):
     names = ["seq2seq,no_rep", "seq2seq,no_rep,num_vocab=60"]
     status, out, err = run(published, "--experiments", *names, capsys=capsys)
     assert (status, err) == (0, "")
-    paths = [published / "outputs" / f"copying{ending}" for ending in (".png", ".pdf")]
+    paths = [published / "outputs" / f"copying.{kind}" for kind in ("png", "pdf", "svg", "csv")]
     assert out.splitlines() == [str(path) for path in paths]
     assert paths[0].read_bytes().startswith(b"\x89PNG")
     assert paths[1].read_bytes().startswith(b"%PDF")
+    assert b"<svg" in paths[2].read_bytes()
 
-    ((figure, _),) = figures
-    assert [axis.get_ylabel() for axis in figure.axes] == ["token accuracy", "attention accuracy"]
-    for axis, column in zip(figure.axes, ("token_accuracy", "attention_accuracy")):
-        assert len(axis.lines) == 2 * (3 + 1)  # each seed, and their mean
-        seeds, mean = axis.lines[:3], axis.lines[3]
-        for seed, line in enumerate(seeds):
-            np.testing.assert_allclose(line.get_ydata(), history(0.5 + seed / 10)[column])
-            assert list(line.get_xdata()) == [0, 10, 20]
-        np.testing.assert_allclose(mean.get_ydata(), history(0.6)[column])
-        assert mean.get_linewidth() > 2 * seeds[0].get_linewidth()
-        other = axis.lines[7]
-        assert other.get_color() != mean.get_color()
-        assert other.get_linestyle() != mean.get_linestyle()
-    labels = [text.get_text() for text in figure.legends[0].texts]
-    assert labels == ["permutations of 40 (3 models)", "40 of 60 tokens (3 models)"]
+    (figure,) = figures
+    for line in (figure.axes[:2], figure.axes[2:]):
+        assert [axis.get_ylabel() for axis in line] == ["token accuracy", "attention accuracy"]
+        for axis, column in zip(line, ("token_accuracy", "attention_accuracy")):
+            assert len(axis.lines) == 3 + 1  # each seed, and their mean
+            for seed, curve in enumerate(axis.lines[:3]):
+                np.testing.assert_allclose(curve.get_ydata(), history(0.5 + seed / 10)[column])
+                assert list(curve.get_xdata()) == [0, 10, 20]
+            mean = axis.lines[3]
+            np.testing.assert_allclose(mean.get_ydata(), history(0.6)[column])
+            assert mean.get_linewidth() > 2 * axis.lines[0].get_linewidth()
+    titles = [axis.get_title(loc="left") for axis in figure.axes[::2]]
+    assert titles == ["permutations of 40: 0 of 3 learned", "40 of 60 tokens: 0 of 3 learned"]
+
+
+def test_models_that_learned_and_those_that_did_not_are_drawn_apart(published, capsys, monkeypatch):
+    """The mean of both would be the curve of no model."""
+    histories = {seed: history(final) for seed, final in enumerate((0.2, 1.0, 0.4))}
+    storage.save_pickle({"settings": SETTINGS, "histories": histories}, published / "mixed.pkl")
+    figures = drawn(monkeypatch)
+    assert run(published, "--experiments", "mixed", capsys=capsys)[0] == 0
+    (figure,) = figures
+    thin, learned, *others, failed = figure.axes[0].lines
+    assert [line.get_ydata()[-1] for line in (thin, learned, *others)] == [1, 1, 0.2, 0.4]
+    assert failed.get_ydata()[-1] == pytest.approx(0.3)
+    assert learned.get_color() == thin.get_color() != failed.get_color()
+    assert learned.get_linestyle() != failed.get_linestyle()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.texts] == ["learned to copy", "did not learn"]
+    assert "above 0.95" in legend.get_title().get_text()
+
+    rows = rows_in(published / "outputs" / "copying.csv")
+    ends = {
+        (row["learned"], row["model"]): float(row["token_accuracy"])
+        for row in rows
+        if row["step"] == "20"
+    }
+    means = {("True", "mean"): 1.0, ("False", "mean"): pytest.approx(0.3)}
+    assert ends == {("False", "0"): 0.2, ("True", "1"): 1.0, ("False", "2"): 0.4} | means
+    assert len(rows) == 5 * 3
 
 
 def test_combinations_of_heads(published, capsys, monkeypatch):
     figures = drawn(monkeypatch)
     path = published / "re_8headcomb.pkl"
-    status, _, _ = run(published, "--combinations", path, "--name", "x", capsys=capsys)
+    flags = ("--combinations", path, "--name", "x", "--formats", "svg", "--width", "column")
+    status, _, _ = run(published, *flags, capsys=capsys)
     assert status == 0
-    assert sorted(files_in(published / "outputs")) == ["x_heads.pdf", "x_heads.png"]
-    ((figure, _),) = figures
-    axis = figure.axes[0]
-    for kind, line in enumerate(axis.lines):
-        np.testing.assert_allclose(line.get_ydata()[-1], 0.1 * kind + 1.5 / 50)
-    ends = axis.collections[1].get_paths()[0].vertices
-    ends = ends[ends[:, 0] == 20][:, 1]
-    np.testing.assert_allclose([ends.min(), ends.max()], [0.1 + 0.3 / 50, 0.1 + 2.7 / 50])
-    labels = [text.get_text() for text in figure.legends[0].texts]
-    assert [label.split(" (")[0] for label in labels] == [
-        "2 bad heads",
-        "1 good, 1 bad heads",
-        "2 random heads",
-    ]
+    assert sorted(files_in(published / "outputs")) == ["x_heads.csv", "x_heads_column.svg"]
+    (figure,) = figures
+    assert figure.get_size_inches()[0] == 3.3
+    for kind, axis in enumerate(figure.axes[::2]):
+        np.testing.assert_allclose(axis.lines[-1].get_ydata()[-1], 0.1 * kind + 1.5 / 50)
+    titles = [axis.get_title(loc="left").split(":")[0] for axis in figure.axes[::2]]
+    assert titles == ["2 bad heads", "1 good, 1 bad heads", "2 random heads"]
+    assert rows_in(published / "outputs" / "x_heads.csv")[0]["model"] == "0 1"
 
 
 def test_a_kind_without_combinations_is_left_out(published, capsys, monkeypatch):
@@ -117,14 +143,11 @@ def test_a_kind_without_combinations_is_left_out(published, capsys, monkeypatch)
     path = published / "re_8headcomb.pkl"
     curves = storage.load_pickle(path, "")
     storage.save_pickle((curves[0], {}, curves[2]), path)
-    status, _, err = run(published, "--combinations", path, capsys=capsys)
+    status, _, err = run(published, "--combinations", path, "--formats", "png", capsys=capsys)
     assert (status, err) == (0, "")
-    ((figure, _),) = figures
-    labels = [text.get_text().split(" (")[0] for text in figure.legends[0].texts]
-    assert labels == ["2 bad heads", "2 random heads"]
-    for axis in figure.axes:
-        colors = [line.get_color() for line in axis.lines]
-        assert len(set(colors)) == 2
+    (figure,) = figures
+    titles = [axis.get_title(loc="left").split(":")[0] for axis in figure.axes[::2]]
+    assert titles == ["2 bad heads", "2 random heads"]
 
 
 def test_by_default_it_draws_what_is_there(published, capsys, monkeypatch):
@@ -145,13 +168,10 @@ def test_by_default_both_figures(published, monkeypatch, capsys):
     folders = ["--logs_dir", str(published), "--outputs_dir", str(published / "outputs")]
     monkeypatch.setattr("sys.argv", ["plot_copying.py", *folders])
     plot.main()
-    assert len(capsys.readouterr().out.splitlines()) == 4
-    assert sorted(files_in(published / "outputs")) == [
-        "copying.pdf",
-        "copying.png",
-        "copying_heads.pdf",
-        "copying_heads.png",
-    ]
+    printed = [Path(line).name for line in capsys.readouterr().out.splitlines()]
+    kinds = ("png", "pdf", "svg", "csv")
+    assert printed == [f"{name}.{kind}" for name in ("copying", "copying_heads") for kind in kinds]
+    assert sorted(files_in(published / "outputs")) == sorted(printed)
 
 
 def test_nothing_to_draw(tmp_path, capsys, monkeypatch):
@@ -190,7 +210,6 @@ def test_experiments_that_differ_otherwise_are_told_apart():
         (["--experiments", "odd"], ["odd.pkl does not hold learning curves"]),
         (["--experiments", "ragged"], ["ragged.pkl does not hold learning curves"]),
         (["--experiments", "text"], ["text.pkl is not a pickle"]),
-        (["--experiments", *"abcde"], ["4 at most"]),
         (["--combinations", "none.pkl"], ["none.pkl is missing", "multihead.py"]),
         (["--combinations", "odd.pkl"], ["odd.pkl does not hold learning curves"]),
         (["--name", ".."], ["--name: '..' is not the name of a file"]),

@@ -3,7 +3,9 @@
 import json
 import os
 import pickle
+import re
 import runpy
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -79,8 +81,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
-        self.targets += [value for name, value in attributes if name in ("src", "href")]
-        if tag not in ("meta", "img"):
+        self.targets += [value for name, value in attributes if name in ("src", "href", "srcset")]
+        if tag not in ("meta", "img", "source"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -132,40 +134,92 @@ class TestTask:
         report()
         text = (root / "report" / "results.md").read_text()
         furd = rows_of(text, "Furd | top 5% match | test_acc")
-        assert furd[0][:7] == [
-            "Furd",
-            "top 5% match",
-            "test_acc",
-            "0.255",
-            "0.210",
-            "0.220",
-            "0.230",
+        assert furd[0] == [
+            *("Furd", "top 5% match", "test_acc"),
+            *("0.255 [0.150, 0.250]", "0.210", "0.220", "0.230", "0.070"),
         ]
-        assert furd[1][2:4] == ["95% low", "0.150"]
+        performances = text[text.index("| ξ(α, βᵘᶠ) |") :]
+        furd = rows_of(performances, "Furd | top 5% match | test_acc")
+        assert furd[0][3:] == ["0.403 (10% never)", "never", "0.403", "0.403", "0.805"]
         assert "1,000 resamples" in text
         assert "SNS | top 5% match" in text
 
     def test_beside_the_authors(self, root, report, outputs):
+        """In the rows below; none for SNS, of which they report nothing, or for another metric."""
+        results = {key("Furd"): summary(0.805, agr_unif=0.255, xi_px=None, xi_grad=None)}
+        results |= {key("Furd", metric="pearson"): summary(), key("SNS"): summary()}
+        write_pickle(results, outputs / "stats.pkl")
         report()
-        ours, theirs, difference = rows_of((root / "report/results.md").read_text(), "Furd | here")
-        assert ours[2:4] == ["0.255", "0.210"]
-        assert theirs[1:4] == ["authors", "0.198", "0.336"]
-        assert difference[1:4] == ["difference", "+0.057", "-0.126"]
-        assert ours[7] == "never" and theirs[7] == "never" and difference[7] == ""
+        text = (root / "report/results.md").read_text()
+        ours, theirs, difference, next_one, *_ = rows_of(text, "Furd | top 5% match | test_acc")
+        assert ours[3:5] == ["0.255 [0.150, 0.250]", "0.210"]
+        assert theirs[2:5] == ["authors", "0.198", "0.336"] and theirs[6] == ""
+        assert difference[2:5] == ["difference", "+0.057", "-0.126"] and difference[6] == ""
+        assert next_one[:2] == ["Furd", "pearson"]
+        assert text.count("| authors |") == 2  # of the agreements, and of the performances
+        performances = text[text.index("| ξ(α, βᵘᶠ) |") :]
+        ours, theirs, difference, *_ = rows_of(performances, "Furd | top 5% match | test_acc")
+        assert ours[4:6] == ["never", "never"]
+        assert theirs[4:6] == ["never", "0.782"] and difference[4:6] == ["", ""]
         assert (ours[-1], theirs[-1], difference[-1]) == ("0.805", "0.835", "-0.030")
 
     def test_figures_and_explorers_are_copied(self, root, report, outputs):
         report()
         folder = root / "report"
         targets = Page((folder / "index.html").read_text()).targets
-        assert targets == [
-            "classification_Furd_dynamics.png",
-            "classification_Furd_explorer.html",
-        ]
-        assert (folder / targets[0]).read_bytes() == b"a picture"
-        assert (folder / targets[1]).read_text() == "<p>a page"
+        picture, page = "classification_Furd_dynamics.png", "classification_Furd_explorer.html"
+        assert [target for target in targets if target[0] != "#"] == [picture, picture, page]
+        assert (folder / picture).read_bytes() == b"a picture"
+        assert (folder / page).read_text() == "<p>a page"
         text = (folder / "results.md").read_text()
-        assert f"]({targets[0]})" in text and f"]({targets[1]})" in text
+        assert f"]({picture})" in text and f"]({page})" in text
+
+    def test_a_figure_for_each_screen(self, root, report, outputs):
+        """SVG before PNG, variants by the screen, the other files as links."""
+        for name in ("dynamics.svg", "dynamics.csv", "dynamics_dark.svg", "dynamics_column.png"):
+            (outputs / f"Furd_{name}").write_bytes(b"of another kind")
+        report()
+        page = (root / "report" / "index.html").read_text()
+        prefix = "classification_Furd_dynamics"
+        shown = re.findall(r'<source media="(.*?)" srcset="(.*?)">', page)
+        assert shown == [
+            ("(max-width: 40rem)", f"{prefix}_column.png"),
+            ("(prefers-color-scheme: dark)", f"{prefix}_dark.svg"),
+        ]
+        assert f'<img src="{prefix}.svg"' in page
+        links = [target for target in Page(page).targets if target.startswith(f"{prefix}.")]
+        assert links == [f"{prefix}.{kind}" for kind in ("svg", "svg", "png", "csv")]
+        # a variant that was not drawn again is as old as it is
+        os.utime(outputs / "Furd_dynamics_dark.svg", (1, 1))
+        report()
+        text = (root / "report" / "results.md").read_text()
+        assert "Figure of Furd, dynamics: older than its dump" in text
+
+    def test_contents(self, root, report, outputs):
+        """Every heading below the first, with links that lead there in both formats."""
+        report()
+        folder = root / "report"
+        links = re.findall(r"^ *- \[(.*?)\]\(#(.*?)\)", (folder / "results.md").read_text(), re.M)
+        assert ("Classification", "classification") in links
+        page = (folder / "index.html").read_text()
+        headings = re.findall(r'<h[23] id="(.*?)">(.*?)</h', page)
+        assert [(text, anchor) for anchor, text in headings] == links
+        assert len({anchor for anchor, _ in headings}) == len(headings)
+
+    def test_commit_and_commands(self, root, report, outputs):
+        report()
+        text = (root / "report" / "results.md").read_text()
+        assert "Commit: unknown" in text  # a folder without git, whatever lies above it
+        assert "cd classification\n./train_runs.sh Furd SNS\n" in text
+        git = ["git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=b"]
+        subprocess.run([*git, "init", "-q"], check=True)
+        commit = [*git, "commit", "-q", "--allow-empty", "-m", "empty"]
+        subprocess.run(commit, check=True)
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True).stdout
+        report()
+        text = (root / "report" / "results.md").read_text()
+        found = re.search(r"Commit: (\w+)$", text, re.M)
+        assert found and head.startswith(found[1])
 
     def test_what_is_missing_is_named(self, root, report, outputs):
         (outputs / "stats.pkl").unlink()
@@ -203,7 +257,7 @@ class TestTask:
         assert "0.111" in (root / "report" / "results.md").read_text()
 
     def test_leftovers_are_not_picked_up(self, root, report, outputs):
-        """Other names than those of the table of datasets, and files of other names."""
+        """Names without an entry in the table or data of their own, and files of other names."""
         report()
         before = files_in(root / "report")
         write_pickle({key("mine"): summary()}, outputs / "my_stats.pkl")
@@ -278,23 +332,28 @@ class TestTask:
         }
         write_pickle(results, root / "translation" / "outputs" / "stats.pkl")
         report()
-        ours, theirs, difference = rows_of(
-            (root / "report/results.md").read_text(), "multi30k | here"
-        )
+        text = (root / "report/results.md").read_text()
+        performances = text[text.index("| ξ(α, βᵘᶠ) |") :]
+        ours, theirs, difference, bleu = rows_of(performances, "multi30k | top 5% match | val_acc")
         assert (ours[-1], theirs[-1], difference[-1]) == ("61.3", "66.3", "-5.0")
+        assert bleu[2] == "val_bleu"
 
     def test_runs(self, root, report):
-        run = root / "classification/models/SNS/h_dim=256,b_size=32,seed=20,normal"
-        run.mkdir(parents=True)
+        """Time and disk, and which runs are not finished."""
         made_with = {"python": "3.11.7", "torch": "2.13.0", "device": "cpu", "threads": 1}
-        record = {"settings": {"seed": 20}, "step": 4000, "seconds": 90, "made_with": made_with}
-        (run / "run.json").write_text(json.dumps(record))
+        for seed, planned in ((20, 4000), (21, 6000)):
+            run = root / f"classification/models/SNS/h_dim=256,b_size=32,seed={seed},normal"
+            run.mkdir(parents=True)
+            record = {"settings": {}, "step": 4000, "seconds": 90, "made_with": made_with}
+            content = json.dumps(record | {"steps": planned})
+            (run / "run.json").write_text(content)
+            (run / "model3999").write_bytes(b"x" * (2_000_000 - len(content)))
         report()
-        (row,) = rows_of((root / "report" / "results.md").read_text(), "SNS")
-        assert row[1:] == [
-            "h_dim=256, b_size=32, seed=20, normal",
-            *("4,000", "1.5", "cpu, 1 thread(s)", "3.11.7, 2.13.0"),
-        ]
+        text = (root / "report" / "results.md").read_text()
+        assert rows_of(text, "SNS | 2") == [["SNS", "2", "3.0", "4.0", "-"]]
+        finished, unfinished = rows_of(text, "SNS | h_dim=256, b_size=32, seed=20, normal")
+        assert finished[2:] == ["4,000", "1.5", "2.0", "cpu, 1 thread(s)", "3.11.7, 2.13.0"]
+        assert unfinished[2] == "4,000 of 6,000, unfinished"
 
     def test_names_are_escaped(self, root, report, outputs):
         write_pickle({key("Furd", metric="<b>|x"): summary()}, outputs / "stats.pkl")
@@ -323,8 +382,10 @@ class TestTask:
         """A dash where there is no agreement; "never" is for ξ alone."""
         write_pickle({key("Furd"): summary(agr_grad=None, xi_grad=None)}, outputs / "stats.pkl")
         report()
-        ours, _, _ = rows_of((root / "report/results.md").read_text(), "Furd | here")
-        assert ours[4] == "-" and ours[8] == "-"
+        text = (root / "report/results.md").read_text()
+        performances = text[text.index("| ξ(α, βᵘᶠ) |") :]
+        for table in (text, performances):
+            assert rows_of(table, "Furd | top 5% match | test_acc")[0][5] == "-"
 
 
 def history(*accuracies: float) -> dict:
@@ -365,6 +426,22 @@ class TestCopying:
         report()
         rows = rows_of((root / "report" / "results.md").read_text(), "2 bad heads")
         assert rows[0] == ["2 bad heads", "0", "-", "-"]
+
+    def test_figures(self, root, report):
+        """Those of the default style and width, and a mark where learning curves are newer."""
+        folder = root / "SequenceCopying"
+        write_pickle({"settings": {}, "histories": {0: history(0, 1)}}, folder / "logs/a.pkl")
+        (folder / "outputs").mkdir()
+        for name in ("toy.svg", "toy.png", "toy_dark.svg", "my_dark.png"):
+            (folder / "outputs" / name).write_bytes(b"a picture")
+        report()
+        text = (root / "report" / "results.md").read_text()
+        assert re.findall(r"!\[.*?\]\((.*?)\)", text) == ["copying_my_dark.png", "copying_toy.svg"]
+        assert "newer" not in text
+        os.utime(folder / "outputs" / "toy.svg", (1, 1))
+        report()
+        text = (root / "report" / "results.md").read_text()
+        assert text.count("newer") == 1 and "> **Figure toy: some learning curves are newer" in text
 
     @pytest.mark.parametrize("name", ["logs/seq2seq.pkl", "re_8headcomb.pkl"])
     @pytest.mark.parametrize("content", [[], {}, {"settings": {}, "histories": []}, ({}, {}, {})])

@@ -10,7 +10,6 @@ from torch import nn
 
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.cli import InputError
-from attention_dynamics.corpus import find
 from attention_dynamics.files import seal, storage
 from attention_dynamics.training import checkpoints
 from attention_dynamics.training.checkpoints import (
@@ -24,6 +23,7 @@ from attention_dynamics.training.runs import (
     checkpoint_path,
     load_model_config,
     run_folder,
+    run_record,
     saved_steps,
 )
 
@@ -205,7 +205,7 @@ def test_a_checkpoint_that_is_listed_twice(tmp_path):
 
 def test_where_the_list_of_checkpoints_is_found(tmp_path):
     """Under the name that was asked for, else another name of the dataset, else in the table."""
-    corpus = find(DATASETS, "SMS")
+    corpus = DATASETS.find("SMS")
 
     def iterations():
         return [entry.iteration for entry in checkpoints.listed(tmp_path, corpus, True)]
@@ -414,16 +414,16 @@ def test_the_end_that_was_planned_is_recorded(tmp_path, capsys):
     folder = run_folder(tmp_path, "x", {"h_dim": 4, "b_size": 2}, 20, False)
     with pytest.raises(Killed):
         train(folder, 20, kill_at=12)
-    assert checkpoints.run_record(folder)["steps"] == 20
+    assert run_record(folder)["steps"] == 20
     with pytest.raises(InputError, match="model15"):
         evaluated_of(tmp_path, listed(0, 15))
     train(folder, 20)
     train(folder, 30)
-    assert checkpoints.run_record(folder)["steps"] == 30
+    assert run_record(folder)["steps"] == 30
     kept, _ = evaluated_of(tmp_path, listed(0, 25, 31), end_is_last=True)
     assert [entry.iteration for entry in kept] == [0, 25]
     assert "Normal_A 31 (ends at 29)" in capsys.readouterr().out
-    assert checkpoints.run_record(tmp_path) == {}
+    assert run_record(tmp_path) == {}
 
 
 @pytest.mark.parametrize("key", TRAINED_WITH)
@@ -500,6 +500,75 @@ def test_the_end_of_a_shorter_run_does_not_pass_for_a_save_of_the_longer(tmp_pat
     train(extended, 20, custom=[19])
     assert train(extended, 40, custom=[19]) == 0
     assert files_of(extended) == files_of(longer)
+
+
+# A finished run without resume.pt
+
+
+def finished_without_state(folder, capsys, steps=20, **options):
+    train(folder, steps, **options)
+    run = Run(folder, SETTINGS, steps, [])
+    run.end(drop_resume=False)
+    assert (folder / "resume.pt").exists()
+    capsys.readouterr()
+    run.end(drop_resume=True)
+    assert f"{folder / 'resume.pt'} was dropped" in capsys.readouterr().out
+    assert not (folder / "resume.pt").exists()
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_finished_run_is_finished_without_its_state(tmp_path, capsys):
+    folder = tmp_path / "run"
+    before = finished_without_state(folder, capsys)
+    for custom in ([], [5, 10]):
+        assert train(folder, 20, custom=custom) == 20
+    run = Run(folder, SETTINGS, 20, [0, 5])
+    assert run.finished and run.history == []
+    run.end(drop_resume=True)  # it is dropped already
+    assert capsys.readouterr().out == ""
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_without_its_state_a_run_is_not_extended(tmp_path, capsys):
+    folder = tmp_path / "run"
+    before = finished_without_state(folder, capsys)
+    message = r"finished at 20 steps and its resume\.pt was dropped, so it cannot be extended to 40"
+    with pytest.raises(InputError, match=rf"{message}: delete .* --models_dir"):
+        train(folder, 40)
+    with pytest.raises(InputError, match="holds 20 steps, more than 12"):
+        train(folder, 12)
+    with pytest.raises(InputError, match=r"other settings \(seed: 20, now 3\)"):
+        train(folder, 20, settings={**SETTINGS, "seed": 3})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["model0", "model10", "model19"])
+def test_a_checkpoint_that_was_lost_after_the_state(name, whole, tmp_path, capsys):
+    folder = tmp_path / "run"
+    finished_without_state(folder, capsys, custom=[2, 3])
+    (folder / name).unlink()
+    assert train(folder, 20, custom=[2, 3]) == 0
+    assert f"{name} is not there: training from step 0 again" in capsys.readouterr().out
+    assert files_of(folder) == files_of(whole)
+
+
+def test_a_save_that_was_not_made_is_not_taken_from_the_end_of_a_shorter_run(tmp_path, capsys):
+    longer, folder = tmp_path / "longer", tmp_path / "run"
+    train(longer, 40, custom=[19])
+    train(folder, 20)
+    finished_without_state(folder, capsys, steps=40)
+    assert train(folder, 40, custom=[19]) == 0
+    assert files_of(folder) == files_of(longer)
+
+
+def test_an_unfinished_run_without_its_state_is_refused(tmp_path):
+    """It cannot have been dropped by us."""
+    folder = tmp_path / "run"
+    with pytest.raises(Killed):
+        train(folder, 20, kill_at=12)
+    (folder / "resume.pt").unlink()
+    with pytest.raises(InputError, match=r"no resume\.pt"):
+        train(folder, 20)
 
 
 @pytest.mark.parametrize("number", range(6))

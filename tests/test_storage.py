@@ -1,6 +1,7 @@
 """attention_dynamics/files/storage.py: whole or nothing, and no code from files."""
 
 import builtins
+import csv
 import errno
 import fcntl
 import io
@@ -389,6 +390,26 @@ def test_json_comes_back(tmp_path):
     assert storage.load_json(tmp_path / "file.json", "") == value
     with pytest.raises(InputError, match="cannot be read"):
         storage.load_json(tmp_path, "")
+
+
+def test_csv_comes_back_and_an_error_between_rows_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.csv"
+    rows = [["a,b", 'say "x"', None, 0.1], ["two\nlines", "√", 1, -1e-30]]
+    storage.save_csv(["one", "two", "three", "four"], rows, path)
+    with path.open(newline="", encoding="utf-8") as file:
+        found = list(csv.reader(file))
+    assert found[0] == ["one", "two", "three", "four"]
+    assert found[1:] == [[str("" if x is None else x) for x in row] for row in rows]
+    before = path.read_bytes()
+
+    def failing():
+        yield from rows
+        raise InputError("no more")
+
+    with pytest.raises(InputError, match="no more"):
+        storage.save_csv(["one", "two", "three", "four"], failing(), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_torch_files_come_back(tmp_path):

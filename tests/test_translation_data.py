@@ -39,7 +39,7 @@ def lines(folder, name):
 
 def test_sentences_are_encoded_with_their_ends(toy):
     dataset = data.load_dataset(toy, "toy")
-    assert dataset.vocab[:4] == ["<pad>", "<s>", "</s>", "<unk>"] and len(dataset.vocab) == 76
+    assert dataset.vocab[:4] == ["<pad>", "<s>", "</s>", "<unk>"] and len(dataset.vocab) == 224
     for pairs, split in ((dataset.train, "train"), (dataset.val, "val")):
         sources, targets = lines(toy, f"{split}.src"), lines(toy, f"{split}.trg")
         assert len(pairs) == len(sources) == len(targets)
@@ -117,7 +117,7 @@ def test_pieces_are_trained_where_there_are_none(copy, capsys):
     content = model.read_bytes()
     model.unlink()
     after = data.load_dataset(copy, "toy")
-    assert capsys.readouterr().out == f"{model}: training 76 pieces\n"
+    assert capsys.readouterr().out == f"{model}: training 224 pieces\n"
     assert model.read_bytes() == content
     assert before.digest == after.digest
     assert {path.name for path in (copy / "toy").iterdir()} == {
@@ -235,7 +235,7 @@ def test_missing_files_are_one_line(copy, name):
 def test_pieces_of_another_number(copy):
     text = lines(copy, "train.src")
     spoil(copy, "toy.model", data.train_pieces(text, 30))
-    with pytest.raises(InputError, match=r"has 30 pieces, not 76: give --vocab_size, or delete"):
+    with pytest.raises(InputError, match=r"has 30 pieces, not 224: give --vocab_size, or delete"):
         data.load_dataset(copy, "toy")
     assert len(data.load_dataset(copy, "toy", 30).vocab) == 30
 

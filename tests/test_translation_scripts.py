@@ -28,10 +28,10 @@ from conftest import (
 
 from attention_dynamics import cli
 from attention_dynamics.analysis import bootstrap
-from attention_dynamics.corpus import find
 from attention_dynamics.training import checkpoints, word_baseline
 from attention_dynamics.translation.datasets import DATASETS, toy
 from attention_dynamics.translation.task import TASK
+from attention_dynamics.views.figures import FIGURES
 from attention_dynamics.views.figures.sentence import sentence_of
 
 pytestmark = pytest.mark.slow  # whole stages
@@ -140,6 +140,7 @@ class TestStages:
         assert [int(row["step"]) for row in rows] == [0, 50, 100, 125, 150, 200, 250]
         assert [row["epoch"] for row in rows] == ["", "", "", "1", "", "", "2"]
         assert [bool(row["val_acc"]) for row in rows] == [bool(row["epoch"]) for row in rows]
+        assert rows[0]["train_loss"] == ""  # there is none yet
         losses = [float(row["train_loss"]) for row in rows[1:]]
         assert losses == sorted(losses, reverse=True)
         best = json.loads((folder / "best.json").read_text())
@@ -172,7 +173,7 @@ class TestStages:
         best = json.loads((experiment / "models" / "toy" / RUN / "best.json").read_text())
         for key in ("val_acc", "val_perplexity", "val_bleu"):
             assert dump["metas"]["Normal_A", 250, key] == pytest.approx(best[key], rel=1e-6)
-        assert dump["metas"]["Normal_A", 250, "val_bleu"] > 50
+        assert dump["metas"]["Normal_A", 250, "val_bleu"] > 40
         assert not (experiment / "outputs" / "toy_logs.parts").exists()
 
     def test_figures(self, experiment, tmp_path, capsys):
@@ -180,8 +181,9 @@ class TestStages:
         flags += ["--outputs_dir", experiment / "outputs", "--performance", "val_bleu"]
         status, out, err = call("plot_dynamics.py", *flags, capsys=capsys)
         assert status == 0, err
-        assert len(out.splitlines()) == 4
-        for figure in ("toy_dynamics", "toy_sentence"):
+        figures = [f"toy_{name}" for name in FIGURES]
+        assert len(out.splitlines()) == 4 * len(figures)
+        for figure in figures:
             assert (tmp_path / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
             assert (tmp_path / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
         # a sentence's entries are those of its rows
@@ -189,11 +191,11 @@ class TestStages:
         sentence = sentence_of(TASK, dump, 2)
         assert sentence.source[-1] == sentence.target[-1] == "</s>"
         assert sentence.target[0] != "<s>"
-        alpha = dump["alpha"]["Normal_A", 250][sentence.entries]
-        alpha = alpha.reshape(len(sentence.target), len(sentence.source))
+        alpha = sentence.column("alpha", "Normal_A", 250)
+        assert alpha.shape == (len(sentence.target), len(sentence.source))
         np.testing.assert_allclose(alpha.sum(axis=1), 1, atol=1e-5)
-        rows = [entries for _, _, entries in rows_of(dump)]
-        assert sentence.entries.start in [row.start for row in rows]
+        every_row = [dump["alpha"]["Normal_A", 250][entries] for _, _, entries in rows_of(dump)]
+        assert any(np.array_equal(alpha[0], row) for row in every_row)
 
     def test_the_lexicon_comes_out_on_top(self, experiment):
         dump = load(experiment / "outputs" / "toy_logs.pkl")
@@ -213,9 +215,8 @@ class TestStages:
                     top[name].append(right[column[entries].argmax()])
                 top["beta_px"].append(right[beta_px[source, target].argmax()])
         assert len(chance) > 2000 and np.mean(chance) < 0.25
-        # Of this seed: attention may also rest on a neighbour, whose state knows the word too. Five
-        # seeds gave 0.45 to 0.96.
-        assert np.mean(top["alpha"]) > 0.7
+        # Not more: for a noun with an adjective, attention may rest on the adjective before it.
+        assert np.mean(top["alpha"]) > 0.75
         assert np.mean(top["beta"]) > 0.9
         assert np.mean(top["delta"]) > 0.7
         assert np.mean(top["beta_px"]) > 0.99
@@ -223,7 +224,7 @@ class TestStages:
     def test_word_baseline_is_the_lexicon(self, experiment):
         baseline = load(experiment / "outputs" / "toyembedding256translation.pkl")
         beta = baseline["beta"]
-        assert beta.shape == (76, 76) and beta.dtype == np.float32
+        assert beta.shape == (224, 224) and beta.dtype == np.float32
         np.testing.assert_allclose(beta.sum(axis=1), 1, rtol=1e-5)
         meaning = lexicon(baseline["vocab"])
         words = np.flatnonzero(meaning >= 0)
@@ -434,6 +435,21 @@ class TestGoingOn:
         assert status == 0 and "is finished" in out
         assert files_in(workplace) == before
 
+    def test_the_state_of_a_finished_run_is_dropped(self, workplace, capsys):
+        flags = [*train_flags(workplace), "--drop_resume"]
+        status, out, _ = call("train_translation.py", *flags, capsys=capsys)
+        assert status == 0 and "resume.pt was dropped" in out
+        before = files_in(workplace)
+        status, out, _ = call("train_translation.py", *flags, capsys=capsys)
+        assert status == 0 and "is finished: 250 steps" in out and "BLEU" in out
+        assert "dropped" not in out and files_in(workplace) == before
+        longer = train_flags(workplace, epochs=3)
+        result = call("train_translation.py", *longer, capsys=capsys)
+        assert_one_line(result, "resume.pt was dropped, so it cannot be extended to 375", "delete")
+        (workplace / "models" / "toy" / RUN / "best.json").unlink()
+        status, _, err = call("train_translation.py", *flags, capsys=capsys)
+        assert status == 2 and "best.json is missing: delete" in err
+
     def test_a_killed_run_ends_with_the_same_bytes(self, experiment, tmp_path):
         """Killed without warning, four times, at moments that the run itself does not choose."""
         flags = train_flags(experiment, models_dir=tmp_path / "models")
@@ -524,7 +540,7 @@ class TestGoingOn:
         ]
         outputs = [process.communicate()[0] for process in processes]
         assert [process.returncode for process in processes] == [0] * 3
-        assert sum("training 76 pieces" in out for out in outputs) == 1
+        assert sum("training 224 pieces" in out for out in outputs) == 1
         model = Path("data") / "toy" / "toy.model"
         assert (tmp_path / model).read_bytes() == (experiment / model).read_bytes()
 
@@ -539,7 +555,7 @@ class TestBadInput:
             ({"seed": -1}, ["--seed", "negative"]),
             ({"custom_saves": "0,-1"}, ["--custom_saves", "-1 is negative"]),
             ({"config": "nowhere.json"}, ["nowhere.json is missing"]),
-            ({"vocab_size": 70}, ["toy.model has 76 pieces, not 70"]),
+            ({"vocab_size": 70}, ["toy.model has 224 pieces, not 70"]),
             ({"device": "tpu"}, ["--device tpu"]),
         ],
     )
@@ -678,7 +694,7 @@ def test_published_commands():
 
 @pytest.mark.parametrize("dataset", [*PUBLISHED, "toy"])
 def test_published_checkpoints(dataset):
-    entries = checkpoints.listed(FOLDER / "configs", find(DATASETS, dataset), grad_by_default=False)
+    entries = checkpoints.listed(FOLDER / "configs", DATASETS.find(dataset), grad_by_default=False)
     by_name = {}
     for entry in entries:
         by_name.setdefault(entry.name, []).append(entry.iteration)

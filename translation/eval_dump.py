@@ -1,8 +1,9 @@
 """Evaluate saved checkpoints: alpha, beta and Delta of every target token, and BLEU.
 
 The published checkpoints of the dataset are evaluated, or those that configs/<dataset>.json (or
-<dataset>_log.json) lists. A listed iteration past the end of training is left out. If it is
-interrupted, the same command resumes; run again later, it adds what is new.
+<dataset>_log.json) lists; of your own data without a list, those that all runs saved. A listed
+iteration past the end of training is left out. If it is interrupted, the same command resumes; run
+again later, it adds what is new.
 
 reads:   models/<dataset>/, from train_translation.py; data/
 writes:  outputs/<dataset>_logs.pkl (attention_dynamics/analysis/dump.py describes it); its columns
@@ -13,25 +14,23 @@ example:
   python eval_dump.py --dataset multi30k --eval_bleu --include_train_subset
 """
 
-import numpy as np
-
 from attention_dynamics import cli
 from attention_dynamics.analysis.dump import dump_path, evaluate_missing
-from attention_dynamics.corpus import find
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks
 from attention_dynamics.training import checkpoints
 from attention_dynamics.translation.columns import COLUMNS
 from attention_dynamics.translation.data import add_vocab_size, evaluated_pairs, load_dataset
 from attention_dynamics.translation.datasets import DATASETS
 from attention_dynamics.translation.decoding import bleu
-from attention_dynamics.translation.evaluation import evaluate_checkpoint
+from attention_dynamics.translation.evaluation import dumped_sentences, evaluate_checkpoint
 from attention_dynamics.translation.model import VERSION, build, load_config
 
 
 def parse_args():
     parser = cli.Parser(__doc__)
     cli.add_model_config(parser, __file__)
-    cli.add_dataset(parser, DATASETS)
+    add_dataset(parser, DATASETS)
     parser.add_argument("--eval_bleu", action="store_true", help="BLEU as well as token accuracy")
     parser.add_argument(
         "--include_train_subset",
@@ -45,6 +44,7 @@ def parse_args():
         help="number of sentences whose Delta is computed together, at most",
     )
     add_vocab_size(parser)
+    checkpoints.add_flags(parser)
     cli.add_folders(parser, __file__, "data", "models", "outputs", "configs")
     cli.add_device(parser)
     locks.add_flag(parser)
@@ -55,9 +55,9 @@ def main():
     args = parse_args()
     device = cli.find_device(args.device)
     config = load_config(args.config)
-    corpus = find(DATASETS, args.dataset)
-    evaluated = checkpoints.listed(args.configs_dir, corpus, grad_by_default=False)
+    corpus = DATASETS.find(args.dataset, args.data_dir, args.outputs_dir)
     dataset = load_dataset(args.data_dir, args.dataset, args.vocab_size)
+    evaluated = checkpoints.to_evaluate(args, corpus, config, grad_by_default=False)
     settings = {**config, "version": VERSION, "data": dataset.digest}
     train = f'"python train_translation.py --dataset {args.dataset} ..." makes them'
     evaluated, paths = checkpoints.evaluated_checkpoints(
@@ -69,13 +69,7 @@ def main():
         "dataset": args.dataset,
         "settings": settings | {split: len(rows) for split, rows in splits.items()},
         "vocab": dataset.vocab,
-        "sentences": {
-            "source": pairs.source.values.astype(np.int32),
-            "source_offsets": pairs.source.offsets,
-            "target": pairs.target.values.astype(np.int32),
-            "target_offsets": pairs.target.offsets,
-            "split": np.repeat(list(splits), [len(rows) for rows in splits.values()]),
-        },
+        "sentences": dumped_sentences(pairs, splits),
     }
 
     def evaluate(entry: checkpoints.CheckpointSpec, checkpoint):

@@ -1,4 +1,4 @@
-"""Write a page to look at training with: alpha, beta and Delta of each token at each checkpoint.
+"""Write a page to look at training with: does attention (alpha) go where the evidence (beta^uf) is?
 
 reads:   outputs/<dataset>_logs.pkl, from eval_dump.py; the word baseline of embedding_beta.py, if
          there
@@ -7,6 +7,7 @@ next:    report.py in the root, which links to it
 
 example:
   python explore.py --dataset multi30k
+  python explore.py --dataset multi30k --worst --sentences 50
 """
 
 from attention_dynamics import cli

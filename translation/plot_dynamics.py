@@ -2,7 +2,8 @@
 
 reads:   outputs/stats.pkl, from collect_translation_stats.py; outputs/<dataset>_logs.pkl, from
          eval_dump.py
-writes:  outputs/<dataset>_dynamics and outputs/<dataset>_sentence, each as .png and .pdf
+writes:  outputs/<dataset>_dynamics and outputs/<dataset>_sentence, each as .png, .pdf, .svg and,
+         with the numbers that are drawn, .csv
 next:    explore.py; report.py in the root
 
 example:

@@ -3,7 +3,7 @@
 #
 #   ./train_runs.sh [--dry-run] [DATASET ...]     default: all five datasets
 #   JOBS=2 ./train_runs.sh multi30k               two runs at once
-#   ./train_runs.sh toy                           the toy data, with a small model and 2 epochs
+#   ./train_runs.sh toy                           the toy data: five runs of a small model, 3 epochs
 #
 # A run that is finished is skipped, an interrupted one resumes.
 cd "$(dirname "$0")" && . ../scripts/jobs.sh

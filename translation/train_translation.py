@@ -21,10 +21,11 @@ from torch import Tensor
 
 from attention_dynamics import cli
 from attention_dynamics.analysis.ragged import training_rows
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks, storage
-from attention_dynamics.training import optimizers
+from attention_dynamics.training import optimizers, runs
 from attention_dynamics.training.checkpoints import load_weights
-from attention_dynamics.training.engine import mean
+from attention_dynamics.training.engine import mean, shown
 from attention_dynamics.training.runs import Run, run_folder, saved_steps
 from attention_dynamics.translation.data import Dataset, add_vocab_size, load_dataset, to_tensors
 from attention_dynamics.translation.datasets import DATASETS
@@ -36,7 +37,7 @@ from attention_dynamics.translation.model import VERSION, build, load_config
 def parse_args():
     parser = cli.Parser(__doc__)
     parser.add_argument("--seed", type=cli.seed, required=True, help="seed of this run")
-    cli.add_dataset(parser, DATASETS)
+    add_dataset(parser, DATASETS)
     parser.add_argument("--epochs", type=cli.positive_int, default=20, help="epochs to train for")
     parser.add_argument("--uniform", action="store_true", help="uniform attention")
     cli.add_model_config(parser, __file__)
@@ -49,6 +50,7 @@ def parse_args():
     )
     add_vocab_size(parser)
     cli.add_folders(parser, __file__, "data", "models")
+    runs.add_drop_resume(parser)
     cli.add_device(parser)
     locks.add_flag(parser)
     return parser.parse_args()
@@ -74,6 +76,7 @@ def main():
     if run.finished:
         print(f"{folder} is finished: {steps} steps")
         say_best(folder, run.history, config, dataset, args.uniform, device)
+        run.end(args.drop_resume)
         return
 
     cli.seed_everything(args.seed)
@@ -89,7 +92,7 @@ def main():
     for step, losses in run.updates(loss, steps, pauses):
         row: dict[str, Any] = {"epoch": None, "train_loss": mean(losses)}
         row |= {"val_loss": None, "val_perplexity": None, "val_acc": None}
-        line = f"step {step:<6} train loss {row['train_loss']:.4f}"
+        line = f"step {step:<6} train loss {shown(row['train_loss'])}"
         best = False
         if step in epoch_ends:
             row["epoch"] = epoch_ends.index(step) + 1
@@ -103,6 +106,7 @@ def main():
         run.save_checkpoint(step, step if step in saves else None, row, best)
         cli.say(line)
     say_best(folder, run.history, config, dataset, args.uniform, device)
+    run.end(args.drop_resume)
 
 
 def epochs_of(history: list[dict]) -> list[dict]:
@@ -114,15 +118,18 @@ def say_best(
     folder: Path, history: list[dict], config: dict, dataset: Dataset, uniform: bool, device
 ) -> None:
     """Compute the BLEU of the best epoch's model, unless ``best.json`` has it, and print it."""
-    best = max(epochs_of(history), key=lambda row: row["val_acc"])  # the first of equals
-    best = {key: best[key] for key in ("epoch", "step", "val_acc", "val_perplexity")}
-    path = folder / "best.json"
+    path, again = folder / "best.json", f"delete {folder} to train again"
+    if not history:  # resume.pt was dropped, after best.json had been written
+        best = storage.load_json(path, again)
+    else:
+        best = max(epochs_of(history), key=lambda row: row["val_acc"])  # the first of equals
+        best = {key: best[key] for key in ("epoch", "step", "val_acc", "val_perplexity")}
     found = storage.load_json(path, "") if path.exists() else {}
     if best.items() <= found.items():
         best = found
     else:
         model = build(config, len(dataset.vocab), uniform).to(device).eval()
-        load_weights(model, folder / "model", f"delete {folder} to train again")
+        load_weights(model, folder / "model", again)
         best["val_bleu"] = bleu(model, dataset, dataset.val, device)
         storage.save_json(best, path)
     print(

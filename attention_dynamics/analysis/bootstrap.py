@@ -11,7 +11,7 @@ tends to be larger in a resample, so where checkpoints are nearly equal the inte
 largest lies a little high.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,31 +49,44 @@ class Agreement:
             sums, counts = (np.bincount(sentence, weights=part) for part in (sums, counts))
         return cls(mean_agreement(values), sums, counts)
 
+    def take(self, sentences: np.ndarray) -> "Agreement":
+        """That of the given sentences alone: int (some sentences,)."""
+        sums, counts = self.sums[sentences], self.counts[sentences]
+        n_rows = counts.sum()
+        return Agreement(float(sums.sum() / n_rows) if n_rows else float("nan"), sums, counts)
 
-def weights(sentences: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each resample has each sentence: float64 (some resamples, sentences), in parts."""
-    rng = np.random.default_rng(seed)
+
+def shapes(sentences: int, resamples: int) -> Iterator[tuple[int, int]]:
+    """The shapes (some resamples, sentences) of the parts that fit in memory."""
     at_once = max(1, ENTRIES_AT_ONCE // sentences)
     for start in range(0, resamples, at_once):
-        shape = (min(at_once, resamples - start), sentences)
+        yield min(at_once, resamples - start), sentences
+
+
+def weights(sentences: int, resamples: int, seed: int | list[int]) -> Iterator[np.ndarray]:
+    """How often each resample has each sentence: float64 (some resamples, sentences), in parts."""
+    rng = np.random.default_rng(seed)
+    for shape in shapes(sentences, resamples):
         drawn = rng.integers(sentences, size=shape) + sentences * np.arange(shape[0])[:, None]
         counts = np.bincount(drawn.ravel(), minlength=shape[0] * sentences)
         yield counts.reshape(shape).astype(np.float64)
 
 
-def resampled_means(agreements: list[Agreement], resamples: int, seed: int) -> np.ndarray:
-    """The agreements in each resample: float64 (resamples, agreements).
+def weighted_means(agreements: list[Agreement], parts: Iterable[np.ndarray]) -> np.ndarray:
+    """The agreements under each row of weights: float64 (resamples, agreements).
 
-    All agreements see the same resamples. NaN where a resample has no row that is defined.
+    NaN where a resample has no row that is defined.
+
+    Parameters
+    ----------
+    parts : of :func:`weights`: how often each resample has each sentence
     """
     sums = np.stack([agreement.sums for agreement in agreements], axis=1)
     counts = np.stack([agreement.counts for agreement in agreements], axis=1)
     if (counts == counts[:, :1]).all():  # as they are, unless a metric is undefined somewhere
         counts = counts[:, :1]
     with np.errstate(invalid="ignore"):
-        return np.concatenate(
-            [(w @ sums) / (w @ counts) for w in weights(len(sums), resamples, seed)]
-        )
+        return np.concatenate([(w @ sums) / (w @ counts) for w in parts])
 
 
 def interval(values: np.ndarray) -> tuple[float, float] | None:

@@ -13,6 +13,7 @@ from attention_dynamics.analysis.dump import dump_path, load_dump
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.task import Task
+from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks, storage
 from attention_dynamics.training import word_baseline
 
@@ -20,7 +21,7 @@ from attention_dynamics.training import word_baseline
 def parser(description: str, script: str, task: Task) -> cli.Parser:
     """The flags that both scripts have."""
     parser = cli.Parser(description)
-    cli.add_dataset(parser, task.datasets, several=True)
+    add_dataset(parser, task.datasets, several=True)
     parser.add_argument(
         "--out_file",
         type=Path,
@@ -37,6 +38,11 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
     parser.add_argument(
         "--embed_dim", type=cli.positive_int, default=256, help="dimension of the word baseline"
     )
+    add_gold(
+        parser,
+        "add the mean, smallest and largest of each figure over gold runs; each normal run is the "
+        "gold run in turn, the others are the comparison runs",
+    )
     parser.add_argument(
         "--format", choices=tables.FORMATS, default="text", help="format of the printed table"
     )
@@ -49,6 +55,12 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
     parser.add_argument("--bootstrap_seed", type=cli.seed, default=0, help="seed of the resamples")
     cli.add_folders(parser, script, "outputs")
     return parser
+
+
+def add_gold(parser: cli.Parser, all_runs: str) -> None:
+    """``--gold``, and what it does with all runs."""
+    choices = ["Normal_A", "all"]
+    parser.add_argument("--gold", choices=choices, default=choices[0], help=f"all: {all_runs}")
 
 
 def collect(args: argparse.Namespace, task: Task, every_performance: bool = False) -> None:
@@ -73,21 +85,21 @@ def collect(args: argparse.Namespace, task: Task, every_performance: bool = Fals
         for performance in task.performances[split][: None if every_performance else 1]
     ]
     results = {}
-    bar = cli.progress_bar(None, total=len(args.datasets) * len(metrics) * len(summaries))
+    total = len(args.datasets) * len(metrics) * len(summaries)
+    bar = cli.progress_bar(None, total=total, unit="summary")
     for dataset in args.datasets:
         dump = load_dump(args.outputs_dir, dataset)
         runs = RunNames.of(set(dump["alpha"]), str(dump_path(args.outputs_dir, dataset)))
-        betas = load_betas(args, task, dataset, dump["vocab"])
+        betas = load_betas(task, args.outputs_dir, dataset, args.embed_dim, dump["vocab"])
         for metric in metrics:
             for split, performance in summaries:
+                evidence = task.evidence_of(dump, betas, split, performance)
+                what = (runs, evidence, METRICS[metric], task.levels)
                 summary = dynamics.summarize(
-                    runs,
-                    task.evidence_of(dump, betas, split, performance),
-                    METRICS[metric],
-                    task.levels,
-                    resamples=args.resamples,
-                    bootstrap_seed=args.bootstrap_seed,
+                    *what, resamples=args.resamples, bootstrap_seed=args.bootstrap_seed
                 )
+                if args.gold == "all":
+                    summary |= dynamics.over_gold(*what)
                 results[dataset, metric, split, performance] = summary | {"dump": dump["id"]}
                 bar.update()
     bar.close()
@@ -109,16 +121,16 @@ def results_in(path: Path) -> tables.Results:
 
 
 def load_betas(
-    args: argparse.Namespace, task: Task, dataset: str, vocab: list[str]
+    task: Task, outputs_dir: Path, dataset: str, embed_dim: int, vocab: list[str]
 ) -> dict[str, np.ndarray]:
     """The word baseline, and the logistic one if it was fitted: {"px": beta, "logistic": beta}."""
-    make = f'run "python embedding_beta.py --dataset {dataset} --embed_dim {args.embed_dim}"'
-    path = task.beta_path(args.outputs_dir, dataset, args.embed_dim)
+    make = f'run "python embedding_beta.py --dataset {dataset} --embed_dim {embed_dim}"'
+    path = task.beta_path(outputs_dir, dataset, embed_dim)
     baseline: dict[str, Any] = word_baseline.load_baseline(path, vocab, make)
     if baseline["settings"].get("published_loss"):
         print(f"{dataset}: the word baseline was fitted with --published_loss")
     betas = {"px": baseline["beta"]}
-    if task.logistic_path and (path := task.logistic_path(args.outputs_dir, dataset)).exists():
+    if task.logistic_path and (path := task.logistic_path(outputs_dir, dataset)).exists():
         make = f'run "python logistic_beta.py --dataset {dataset}"'
         betas["logistic"] = word_baseline.load_baseline(path, vocab, make)["beta"]
     return betas

@@ -18,6 +18,7 @@ class Column:
     compute : from the task's ``Evaluation`` of a checkpoint: (entries,), all rows end to end
     compared : tables have the agreement of the gold checkpoint's with β^uf, as ``agr_<name>``, and
         ``xi_<name>``. Larger values must speak for the gold label or token.
+    words : what it is, for figures
     on_request : only for the checkpoints with ``calculate_grad``
     """
 
@@ -27,6 +28,7 @@ class Column:
     compute: Callable[[Any], np.ndarray]
     compared: bool = False
     on_request: bool = False
+    words: str = ""
 
 
 def columns_of(

@@ -7,12 +7,15 @@ A dump is one dict of plain containers and numpy arrays::
     settings     what the dump was made with: the model's sizes and version, the columns and their
                  versions, the number of sentences of each split, a digest of the data
     vocab        the model's words, in the order of their tokens
+    labels       in classification, the names of label 0, of label 1, ...
     sentences    the evaluated sentences, once: the columns that the task gives
                  ("tokens", "offsets", "target", "split", ...)
     metas        {(name, iteration, key): value}, for instance ("Normal_A", 250, "test_acc")
     alpha, beta, grad, ...
                  {(name, iteration): float32 array}, all rows end to end; a pair is absent where
                  nothing was computed
+    score        {(name, iteration): float32 (sentences, K)}: with more than two labels their
+                 logits; of two, the logit of label 1 is the sum of alpha * beta
     checkpoints  {(name, iteration): fingerprint of the file that was evaluated}
 
 While an evaluation runs, each checkpoint's columns are a file of their own in

@@ -5,6 +5,8 @@ that models have reached when the agreement of their attention with the gold att
 exceeds a given ``A``.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -15,6 +17,115 @@ from attention_dynamics.analysis.bootstrap import Agreement
 from attention_dynamics.analysis.evidence import Evidence, RunNames
 from attention_dynamics.analysis.levels import Level, xi_of
 from attention_dynamics.analysis.metrics.metric import Metric
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The agreements of every sentence that all figures of a split and a metric come from.
+
+    Attributes
+    ----------
+    levels : {key: A(u, β) at each iteration}, None if u was not computed
+    alphas : {iteration: A(α_gold, α_r) of each comparison run r}
+    baselines : the same with α_r shuffled within each row
+    performances : {iteration: the performance of each comparison run}
+    best_perf : the gold checkpoint's performance
+    iterations : the evaluated ones, rising
+    """
+
+    levels: dict[str, list[Agreement] | None]
+    alphas: dict[int, list[Agreement]]
+    baselines: dict[int, list[Agreement]]
+    performances: dict[int, list[float]]
+    best_perf: float
+    iterations: list[int]
+
+    @property
+    def n_runs(self) -> int:
+        """The number of comparison runs."""
+        return len(self.alphas[self.iterations[0]])
+
+    @property
+    def n_sentences(self) -> int:
+        return len(self.alphas[self.iterations[0]][0].sums)
+
+    def take(self, sentences: np.ndarray) -> "Measured":
+        """The given sentences alone, int (some sentences,). The performances stay."""
+
+        def taken(agreements: list[Agreement]) -> list[Agreement]:
+            return [agreement.take(sentences) for agreement in agreements]
+
+        return replace(
+            self,
+            levels={key: of and taken(of) for key, of in self.levels.items()},
+            alphas={it: taken(of) for it, of in self.alphas.items()},
+            baselines={it: taken(of) for it, of in self.baselines.items()},
+        )
+
+
+def measure(
+    runs: RunNames, evidence: Evidence, metric: Metric, levels: dict[str, Level], seed: int = 0
+) -> Measured:
+    """Compute all agreements of a split: the slow part, done once.
+
+    Parameters
+    ----------
+    levels : of the task
+    seed : of the shuffled baseline
+    """
+    rng = np.random.default_rng(seed)
+
+    def agreement(u: np.ndarray, v: np.ndarray) -> Agreement:
+        return Agreement.of(metric.match(u, v, evidence.offsets), evidence.sentence)
+
+    def with_shuffled(u: np.ndarray, v: np.ndarray) -> Agreement:
+        return Agreement.of(metric.shuffled(u, v, evidence.offsets, rng), evidence.sentence)
+
+    best = evidence.gold_iteration(runs)
+    gold_alpha = evidence.column("alpha", runs.gold, best)
+    found: dict[str, list[Agreement] | None] = {}
+    for key, level in levels.items():
+        u = level.u and level.u(evidence, runs.gold, best)
+        if u is not None:
+            betas = (evidence.column("beta", level.run(runs), it) for it in runs.iterations)
+            found[key] = [agreement(u, beta) for beta in betas]
+        elif level.u and not level.optional:
+            found[key] = None
+    alphas, baselines, performances = {}, {}, {}
+    for it in runs.iterations:
+        columns = [evidence.column("alpha", name, it) for name in runs.comparisons]
+        alphas[it] = [agreement(gold_alpha, alpha) for alpha in columns]
+        baselines[it] = [with_shuffled(gold_alpha, alpha) for alpha in columns]
+        performances[it] = [evidence.performance(name, it) for name in runs.comparisons]
+    best_perf = evidence.performance(runs.gold, best)
+    return Measured(found, alphas, baselines, performances, best_perf, runs.iterations)
+
+
+def figures(measured: Measured) -> dict[str, Any]:
+    """The figures of all sentences: what :func:`summarize` gives, without the uncertainty."""
+    # fmax: the largest, leaving out NaN
+    found: dict[str, Any] = {
+        key: None if agreements is None else float(np.fmax.reduce([a.mean for a in agreements]))
+        for key, agreements in measured.levels.items()
+    }
+    alpha_corrs = {it: float(np.mean([a.mean for a in of])) for it, of in measured.alphas.items()}
+    alpha_perfs = {it: float(np.mean(of)) for it, of in measured.performances.items()}
+    found |= {
+        "baseline": float(np.mean([a.mean for a in chain(*measured.baselines.values())])),
+        "alpha_corrs": alpha_corrs,
+        "alpha_perfs": alpha_perfs,
+        "best_perf": measured.best_perf,
+        "iterations": measured.iterations,
+    }
+    if "agr_grad" in found:
+        found["arg_grad"] = found["agr_grad"]  # the published README's spelling
+    for key in measured.levels:
+        found[xi_of(key)] = first_exceeding(alpha_corrs, alpha_perfs, found[key])
+    found["alpha_corrs_std"] = {
+        it: float(np.std([a.mean for a in of], ddof=1)) if len(of) > 1 else None
+        for it, of in measured.alphas.items()
+    }
+    return found
 
 
 def summarize(
@@ -46,69 +157,14 @@ def summarize(
     comparison runs (of the sample: n - 1), None if there is one run; and what
     :func:`uncertainty` gives.
     """
-    rng = np.random.default_rng(seed)
-
-    def agreement(u: np.ndarray, v: np.ndarray) -> Agreement:
-        return Agreement.of(metric.match(u, v, evidence.offsets), evidence.sentence)
-
-    def with_shuffled(u: np.ndarray, v: np.ndarray) -> Agreement:
-        return Agreement.of(metric.shuffled(u, v, evidence.offsets, rng), evidence.sentence)
-
-    best = evidence.gold_iteration(runs)
-    gold_alpha = evidence.column("alpha", runs.gold, best)
-    found: dict[str, list[Agreement] | None] = {}  # A(u, β) at each iteration
-    for key, level in levels.items():
-        u = level.u and level.u(evidence, runs.gold, best)
-        if u is not None:
-            betas = (evidence.column("beta", level.run(runs), it) for it in runs.iterations)
-            found[key] = [agreement(u, beta) for beta in betas]
-        elif level.u and not level.optional:
-            found[key] = None
-    alphas, baselines, alpha_perfs = {}, [], {}
-    for it in runs.iterations:
-        columns = [evidence.column("alpha", name, it) for name in runs.comparisons]
-        alphas[it] = [agreement(gold_alpha, alpha) for alpha in columns]
-        baselines += [with_shuffled(gold_alpha, alpha) for alpha in columns]
-        performances = [evidence.performance(name, it) for name in runs.comparisons]
-        alpha_perfs[it] = float(np.mean(performances))
-
-    # fmax: the largest, leaving out NaN
-    summary: dict[str, Any] = {
-        key: None if agreements is None else float(np.fmax.reduce([a.mean for a in agreements]))
-        for key, agreements in found.items()
-    }
-    alpha_corrs = {it: float(np.mean([a.mean for a in of_it])) for it, of_it in alphas.items()}
-    summary |= {
-        "baseline": float(np.mean([a.mean for a in baselines])),
-        "alpha_corrs": alpha_corrs,
-        "alpha_perfs": alpha_perfs,
-        "best_perf": evidence.performance(runs.gold, best),
-        "iterations": runs.iterations,
-    }
-    if "agr_grad" in summary:
-        summary["arg_grad"] = summary["agr_grad"]  # the published README's spelling
-    for key in found:
-        summary[xi_of(key)] = first_exceeding(alpha_corrs, alpha_perfs, summary[key])
-    summary["alpha_corrs_std"] = {
-        it: float(np.std([a.mean for a in of_it], ddof=1)) if len(of_it) > 1 else None
-        for it, of_it in alphas.items()
-    }
-    return summary | uncertainty(found, alphas, baselines, alpha_perfs, resamples, bootstrap_seed)
+    measured = measure(runs, evidence, metric, levels, seed)
+    return figures(measured) | uncertainty(measured, resamples, bootstrap_seed)
 
 
-def uncertainty(
-    levels: dict[str, list[Agreement] | None],
-    alphas: dict[int, list[Agreement]],
-    baselines: list[Agreement],
-    alpha_perfs: dict[int, float],
-    resamples: int,
-    seed: int,
-) -> dict[str, Any]:
+def uncertainty(measured: Measured, resamples: int, seed: int) -> dict[str, Any]:
     """The bootstrap of :func:`summarize`: every figure computed again from resampled sentences.
 
-    The largest over iterations is taken, and ξ sought, inside each resample; the performances
-    that ξ is read from are those of all sentences. No interval is given for ``best_perf``: which
-    sentences a model gets right is not in a dump.
+    No interval is given for ``best_perf``: which sentences a model gets right is not in a dump.
 
     Returns
     -------
@@ -120,28 +176,95 @@ def uncertainty(
     intervals: dict[str, Any] = {}
     xi_never: dict[str, float | None] = {}
     if resamples:
-        found = {key: level for key, level in levels.items() if level is not None}
-        groups = [*found.values(), list(chain(*alphas.values())), baselines]
-        ends = np.cumsum([len(group) for group in groups])
-        means = bootstrap.resampled_means(list(chain(*groups)), resamples, seed)
-        # each (resamples, iterations), or (resamples, iterations x runs)
-        *of_levels, of_alphas, of_baselines = np.split(means, ends[:-1], axis=1)
-        corrs = of_alphas.reshape(resamples, len(alphas), -1).mean(axis=2)
-        perfs = np.array(list(alpha_perfs.values()))
-        intervals["baseline"] = bootstrap.interval(of_baselines.mean(axis=1))
-        intervals |= dict.fromkeys([*levels, *map(xi_of, levels)])
-        xi_never |= dict.fromkeys(map(xi_of, levels))
-        for key, values in zip(found, of_levels):
-            level = np.fmax.reduce(values, axis=1)
-            exceeds = corrs > level[:, None]
-            reached = exceeds.any(axis=1)
-            # of the first that exceeds; what is never reached lies above all that was
-            xi = np.where(reached, perfs[exceeds.argmax(axis=1)], np.inf)
-            intervals[key] = bootstrap.interval(level)
+        weights = bootstrap.weights(measured.n_sentences, resamples, seed)
+        resampled = weighted_figures(measured, weights)
+        intervals["baseline"] = bootstrap.interval(resampled["baseline"])
+        intervals |= dict.fromkeys([*measured.levels, *map(xi_of, measured.levels)])
+        xi_never |= dict.fromkeys(map(xi_of, measured.levels))
+        for key, agreements in measured.levels.items():
+            if agreements is None:
+                continue
+            intervals[key] = bootstrap.interval(resampled[key])
+            xi = resampled[xi_of(key)]
             xi_ends = bootstrap.interval(xi) or ()  # xi has no NaN
             intervals[xi_of(key)] = tuple(None if end == np.inf else end for end in xi_ends)
-            xi_never[xi_of(key)] = float(np.mean(~reached))
+            xi_never[xi_of(key)] = float(np.mean(xi == np.inf))
     return {"intervals": intervals, "xi_never": xi_never, "resamples": resamples}
+
+
+def weighted_figures(
+    measured: Measured, weights: Iterable[np.ndarray], runs: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Every ``agr_``, ``xi_`` and ``baseline`` of each resample: {key: float64 (resamples,)}.
+
+    The largest over iterations is taken, and ξ sought, inside each resample. The performances that
+    ξ is read from are those of all sentences. Where ξ is never reached it is infinite, which lies
+    above all that was.
+
+    Parameters
+    ----------
+    weights : how often each resample has each sentence: (some resamples, sentences), in parts
+    runs : int (resamples, runs), the comparison runs that each resample has; default: all, once
+    """
+    found = {key: level for key, level in measured.levels.items() if level is not None}
+    runs = np.arange(measured.n_runs)[None] if runs is None else runs
+    alphas, baselines = (list(chain(*of.values())) for of in (measured.alphas, measured.baselines))
+    groups = [*found.values(), alphas, baselines]
+    ends = np.cumsum([len(group) for group in groups])
+    means = bootstrap.weighted_means(list(chain(*groups)), weights)
+    # each (resamples, iterations), or (resamples, iterations x runs)
+    *of_levels, of_alphas, of_baselines = np.split(means, ends[:-1], axis=1)
+
+    def of_runs(values: np.ndarray) -> np.ndarray:
+        shaped = values.reshape(len(means), len(measured.alphas), -1)
+        return np.take_along_axis(shaped, runs[:, None, :], axis=2)
+
+    corrs = of_runs(of_alphas).mean(axis=2)
+    performances = np.array(list(measured.performances.values()))  # (iterations, runs)
+    perfs = performances[:, runs].mean(axis=2).T  # (resamples or 1, iterations)
+    resampled = {"baseline": of_runs(of_baselines).reshape(len(means), -1).mean(axis=1)}
+    for key, values in zip(found, of_levels):
+        level = np.fmax.reduce(values, axis=1)
+        exceeds = corrs > level[:, None]
+        first = exceeds.argmax(axis=1)[:, None]
+        xi = np.take_along_axis(np.broadcast_to(perfs, corrs.shape), first, axis=1)[:, 0]
+        resampled |= {key: level, xi_of(key): np.where(exceeds.any(axis=1), xi, np.inf)}
+    return resampled
+
+
+def over_gold(
+    runs: RunNames, evidence: Evidence, metric: Metric, levels: dict[str, Level], seed: int = 0
+) -> dict[str, Any]:
+    """Each normal run in turn as the gold run, the others compared with it.
+
+    The arguments are those of :func:`summarize`.
+
+    Returns
+    -------
+    dict with ``over_gold``, {gold run: what :func:`figures` gives}; and ``gold_intervals``, {key:
+    {"mean", "min", "max", "count", "never"}} for every ``agr_``, ``xi_``, ``baseline`` and
+    ``best_perf``, over the ``count`` gold runs that have the figure; None if no run has it. In
+    those of a ``xi_``, ``never`` gold runs do not reach it: then "max" is None, and so is "mean".
+    """
+    of = {each.gold: figures(measure(each, evidence, metric, levels, seed)) for each in runs.golds}
+    keys = [key for key in of[runs.gold] if key.startswith(("agr_", "xi_"))]
+    spread = {key: _spread(list(of.values()), key) for key in [*keys, "baseline", "best_perf"]}
+    return {"over_gold": of, "gold_intervals": spread}
+
+
+def _spread(of_golds: list[dict[str, Any]], key: str) -> dict[str, Any] | None:
+    """Of one figure, leaving out the gold runs whose agreement was not computed or is NaN."""
+    levels = [found[key.replace("xi_", "agr_")] for found in of_golds]
+    values = [
+        np.inf if found[key] is None else found[key]
+        for found, level in zip(of_golds, levels)
+        if level is not None and not np.isnan(level)
+    ]
+    if not values:
+        return None
+    spread = {"mean": float(np.mean(values)), "min": float(min(values)), "max": float(max(values))}
+    ends = {name: None if value == np.inf else value for name, value in spread.items()}
+    return ends | {"count": len(values), "never": values.count(np.inf)}
 
 
 def first_exceeding(

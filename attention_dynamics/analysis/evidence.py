@@ -1,12 +1,34 @@
 """A dump as agreements are computed from it: its runs by their part, and the columns of a split."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from attention_dynamics.cli import InputError
+
+SCORE = "score"  # in dumps of more than two labels: their logits, (sentences, K)
+
+
+def gold_evidence(logits: np.ndarray, gold: np.ndarray) -> np.ndarray:
+    """Evidence for the gold label against the rest: ``log p(gold) - log(1 - p(gold))``.
+
+    Parameters
+    ----------
+    logits : (rows,), of label 1 of two, label 0 having the logit 0; or (rows, K), of K labels
+    gold : int (rows,), the gold labels, from 0
+
+    Returns
+    -------
+    (rows,), ``(2 gold - 1) * logits`` of one logit, else
+    ``logits[gold] - logsumexp(logits of the other labels)``
+    """
+    if logits.ndim == 1:
+        return logits * (2 * gold - 1).astype(logits.dtype)
+    rows, others = np.arange(len(gold)), logits.copy()
+    others[rows, gold] = -np.inf
+    return logits[rows, gold] - np.logaddexp.reduce(others, axis=1)
 
 
 @dataclass(frozen=True)
@@ -42,8 +64,20 @@ class RunNames:
         iterations = sorted(iteration for name, iteration in evaluated if name == gold)
         for name in [*comparisons, uniform]:
             if sorted(it for other, it in evaluated if other == name) != iterations:
-                raise InputError(f"{where}: {name} and {gold} have different iterations")
+                raise InputError(
+                    f"{where}: {name} and {gold} have different iterations; evaluate both at the "
+                    "same, or delete it and evaluate again"
+                )
         return cls(gold, comparisons, uniform, iterations)
+
+    @property
+    def golds(self) -> list["RunNames"]:
+        """Each normal run in turn as the gold run, the others as comparison runs."""
+        normal = [self.gold, *self.comparisons]
+        return [
+            replace(self, gold=gold, comparisons=[name for name in normal if name != gold])
+            for gold in normal
+        ]
 
 
 @dataclass(frozen=True)
@@ -56,6 +90,7 @@ class Evidence:
     column : of (column, run, iteration): a flat array, or None if it was not computed; larger
         values of beta and of compared columns speak for the gold label or token
     performance : of (run, iteration)
+    scores : of (run, iteration): the logits of all labels, (rows, K); None in translation
     words : the values of word baselines by name ("px", "logistic"), flat arrays
     sentence : int64 (rows,), the number of the sentence that a row is in, from 0; None if each
         row is a sentence
@@ -64,6 +99,7 @@ class Evidence:
     offsets: np.ndarray
     column: Callable[[str, str, int], Any]
     performance: Callable[[str, int], float]
+    scores: Callable[[str, int], np.ndarray] | None = None
     words: dict[str, np.ndarray] = field(default_factory=dict)
     sentence: np.ndarray | None = None
 

@@ -5,14 +5,12 @@ A column of a task with ``compared=True`` adds one. Tables, figures and the repo
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import cycle
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from attention_dynamics.analysis.columns import Column
 from attention_dynamics.analysis.evidence import Evidence, RunNames
-from attention_dynamics.views.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY
 
 # Of (evidence, gold run, gold iteration): a flat array, or None if it was not computed.
 Values = Callable[[Evidence, str, int], np.ndarray | None]
@@ -29,7 +27,7 @@ class Level:
     u : gives the u of ``A(u, β)``, which is the largest over iterations; None if it is not an
         agreement with a β
     run : whose β it is
-    line : how figures draw it, in terms of matplotlib; None if they do not
+    words : what is compared, or what it is
     optional : results lack it if there is no u
     """
 
@@ -38,7 +36,7 @@ class Level:
     latex: str
     u: Values | None = None
     run: Callable[[RunNames], str] = lambda runs: runs.uniform
-    line: dict[str, Any] | None = None
+    words: str = ""
     optional: bool = False
 
 
@@ -57,34 +55,29 @@ def of_words(name: str) -> Values:
     return lambda evidence, run, iteration: evidence.words.get(name)
 
 
-def line(color: str, linestyle: Any, marker: str, markersize: int) -> dict[str, Any]:
-    return {"color": color, "linestyle": linestyle, "marker": marker, "markersize": markersize}
-
-
-# The sizes of markers differ: where several levels are first exceeded at once, all can be seen.
 BEFORE = [
     Level(
         "agr_unif",
         "α, βᵘᶠ",
         r"\alpha, \beta^{uf}",
         of_gold("alpha"),
-        line=line(BLUE, "--", "o", 11),
+        words="attention, evidence",
     ),
     Level(
         "agr_px",
         "βᵘᶠ, βᵖˣ",
         r"\beta^{uf}, \beta^{px}",
         of_words("px"),
-        line=line(GREEN, "-.", "s", 7),
+        words="evidence, word baseline",
     ),
     Level(
-        "agr_logistic", "βᵘᶠ, βˡʳ", r"\beta^{uf}, \beta^{lr}", of_words("logistic"), optional=True
+        "agr_logistic",
+        "βᵘᶠ, βˡʳ",
+        r"\beta^{uf}, \beta^{lr}",
+        of_words("logistic"),
+        words="evidence, logistic regression",
+        optional=True,
     ),
-]
-COMPARED_LINES = [
-    line(PURPLE, (0, (5, 1, 1, 1, 1, 1)), "D", 4),
-    line(ORANGE, (0, (3, 1, 1, 1)), "^", 9),
-    line(SKY, (0, (1, 1)), "v", 6),
 ]
 AFTER = [
     Level(
@@ -93,9 +86,10 @@ AFTER = [
         r"\alpha, \beta",
         of_gold("alpha"),
         run=lambda runs: runs.comparisons[0],
+        words="attention, evidence of another seed",
     ),
-    Level("baseline", "Â", r"\hat{\mathcal{A}}", line=line(GREY, ":", "", 0)),
-    Level("best_perf", "ξ*", r"\xi^*"),
+    Level("baseline", "Â", r"\hat{\mathcal{A}}", words="shuffled attention"),
+    Level("best_perf", "ξ*", r"\xi^*", words="best checkpoint of the gold run"),
 ]
 
 
@@ -107,12 +101,10 @@ def levels_of(columns: dict[str, Column]) -> dict[str, Level]:
             f"{column.symbol}, βᵘᶠ",
             rf"{column.latex}, \beta^{{uf}}",
             of_gold(name),
-            line=style,
+            words=f"{column.words or column.symbol}, evidence",
         )
-        for (name, column), style in zip(
-            [(name, column) for name, column in columns.items() if column.compared],
-            cycle(COMPARED_LINES),
-        )
+        for name, column in columns.items()
+        if column.compared
     ]
     return {level.key: level for level in (*BEFORE, *compared, *AFTER)}
 

@@ -27,6 +27,18 @@ class Ragged:
         values = np.array(list(chain.from_iterable(rows)), dtype=dtype)
         return cls(values, offsets_of([len(row) for row in rows]))
 
+    @classmethod
+    def from_padded(cls, padded: np.ndarray, mask: np.ndarray) -> "Ragged":
+        """The rows of an array (..., longest), without padding and without empty rows.
+
+        ``mask`` is true at entries that count. It is as large as ``padded``, or is repeated to
+        that size as numpy does: (sentences, 1, 1, tokens) for attention (sentences, heads,
+        queries, tokens).
+        """
+        kept = np.broadcast_to(mask, padded.shape).astype(bool)
+        lengths = kept.sum(axis=-1).ravel()
+        return cls(padded[kept], offsets_of(lengths[lengths > 0]))
+
     @property
     def lengths(self) -> np.ndarray:
         """int64 array (rows,)."""

@@ -1,6 +1,7 @@
 """The evaluated sentences of a dump."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +17,15 @@ class Sentences:
     source : the source tokens
     splits : (sentences,), "val" or "train"
     target : in translation the predicted tokens; there is a distribution for each of them
-    labels : in classification the gold labels, 0 or 1: (sentences,)
+    labels : in classification the gold labels, from 0: (sentences,)
+    n_labels : in classification how many there are
     """
 
     source: Ragged
     splits: np.ndarray
     target: Ragged | None = None
     labels: np.ndarray | None = None
+    n_labels: int | None = None
 
     def __len__(self) -> int:
         return len(self.source)
@@ -37,13 +40,23 @@ class Sentences:
         """Where each sentence begins and ends in the columns of the dump: (sentences + 1,)."""
         return offsets_of(self.source.lengths * self.distributions)
 
+    @property
+    def words(self) -> tuple[np.ndarray, ...]:
+        """Of each entry of the columns: its source token; in translation its target token too."""
+        sentence = np.repeat(np.arange(len(self)), self.distributions)
+        source = self.source.take(sentence)
+        if self.target is None:
+            return (source.values,)
+        return source.values, np.repeat(self.target.values, source.lengths)
+
     def rows_of(self, split: str) -> slice:
         """The sentences of a split. They are neighbours."""
         rows = np.flatnonzero(self.splits == split)
         return slice(rows[0], rows[-1] + 1) if len(rows) else slice(0, 0)
 
-    def take(self, rows: slice) -> "Sentences":
-        numbers = np.arange(rows.start, rows.stop)
+    def take(self, rows: slice | np.ndarray) -> "Sentences":
+        """Some sentences: a slice or row numbers (int array), in this order."""
+        numbers = np.arange(len(self))[rows]
         return replace(
             self,
             source=self.source.take(numbers),
@@ -51,3 +64,10 @@ class Sentences:
             target=None if self.target is None else self.target.take(numbers),
             labels=None if self.labels is None else self.labels[rows],
         )
+
+
+def label_names(dump: dict[str, Any], sentences: Sentences) -> list[str]:
+    """The labels' names in a dump, by default their numbers; none in translation."""
+    if sentences.labels is None:
+        return []
+    return dump.get("labels", [str(label) for label in range(sentences.n_labels or 2)])

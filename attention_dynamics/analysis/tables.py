@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ Results = dict[tuple, dict[str, Any]]
 Levels = dict[str, Level]
 
 NAMES = ["dataset", "metric", "performance"]
+GOLD_ROWS = {"mean": "gold mean", "min": "gold min", "max": "gold max", "count": "gold runs"}
 
 
 def text_table(results: Results, levels: Levels) -> str:
@@ -94,7 +96,9 @@ def csv_table(results: Results, levels: Levels) -> str:
 
     The columns of an interval are ``<key>_low`` and ``<key>_high``, that of the share of
     resamples in which ξ is not reached ``<key>_never``. A field is empty if a figure could not be
-    computed; a ``xi_``, or an end of its interval, also if it is never reached.
+    computed; a ``xi_``, or an end of its interval, also if it is never reached. With ``--gold all``
+    there are also ``<key>_gold_mean``, ``_gold_min``, ``_gold_max``, ``_gold_count`` and
+    ``_gold_never``.
     """
     keys = list(heads_of(results, levels))
     header = ["dataset", "metric", "split", "performance", *keys]
@@ -102,6 +106,9 @@ def csv_table(results: Results, levels: Levels) -> str:
     header += [f"{key}_{end}" for key in with_interval for end in ("low", "high")]
     header += [f"{key}_never" for key in with_interval if key.startswith("xi_")]
     header += ["resamples"]
+    if any("gold_intervals" in summary for summary in results.values()):
+        spread = (*GOLD_ROWS, "never")
+        header += [f"{key}_gold_{what}" for key in keys for what in spread]
     text = io.StringIO()
     writer = csv.DictWriter(text, header, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -112,6 +119,8 @@ def csv_table(results: Results, levels: Levels) -> str:
             if ends is not None:
                 row[f"{key}_low"], row[f"{key}_high"] = ends
         row |= {f"{key}_never": share for key, share in summary["xi_never"].items()}
+        for key, spread in summary.get("gold_intervals", {}).items():
+            row |= {f"{key}_gold_{what}": value for what, value in (spread or {}).items()}
         writer.writerow(row)
     return text.getvalue().rstrip("\n")
 
@@ -170,24 +179,46 @@ def decimals(key: str, best_perf: float) -> int:
     return 1 if percent else 3
 
 
+def rounded(key: str, value: float, best_perf: float, sign: str = "") -> str:
+    """A figure of a table, rounded; ``sign="+"`` writes a plus, too."""
+    digits = decimals(key, best_perf)
+    return f"{round(value, digits) + 0:{sign}.{digits}f}"  # + 0: no "-0.000"
+
+
+def figure(key: str, summary: Mapping[str, Any]) -> str:
+    """A figure; "never" where ξ is not reached, "-" where there is none."""
+    value = summary.get(key)
+    if value is not None:
+        return rounded(key, value, summary["best_perf"])
+    never = key.startswith("xi_") and summary.get(key.replace("xi_", "agr_")) is not None
+    return "never" if never else "-"
+
+
+def figure_with_interval(key: str, summary: dict[str, Any]) -> str:
+    """``0.992 [0.980, never] (17% never)``: a figure, its interval, and how often ξ is not reached.
+
+    What is 0%, or says "never" again, is left out.
+    """
+    text = figure(key, summary)
+    ends = summary["intervals"].get(key)
+    if ends is not None and any(end is not None for end in ends):
+        best_perf = summary["best_perf"]
+        shown = ("never" if end is None else rounded(key, end, best_perf) for end in ends)
+        text += f" [{', '.join(shown)}]"
+    share = summary["xi_never"].get(key)
+    return f"{text} ({percent(share)} never)" if share and share < 1 else text
+
+
 def cells(name: tuple, summary: dict[str, Any], keys: list[str]) -> list[list[str]]:
-    """The rows of one summary: its figures, the ends of their intervals, and how often ξ is not
-    reached, if it ever is not.
+    """The rows of one summary: its figures, the ends of their intervals, how often ξ is not
+    reached, if it ever is not, and the figures over gold runs, if they were collected.
     """
     dataset, metric, _, performance = name
 
     def number(key: str, value: float) -> str:
-        digits = decimals(key, summary["best_perf"])
-        return f"{round(value, digits) + 0:.{digits}f}"  # + 0: no "-0.000"
+        return rounded(key, value, summary["best_perf"])
 
-    def figure(key: str) -> str:
-        value = summary.get(key)
-        if value is not None:
-            return number(key, value)
-        never = key.startswith("xi_") and summary.get(key.replace("xi_", "agr_")) is not None
-        return "never" if never else "-"
-
-    rows = [[dataset, metric, performance, *map(figure, keys)]]
+    rows = [[dataset, metric, performance, *(figure(key, summary) for key in keys)]]
     intervals, xi_never = summary["intervals"], summary["xi_never"]
     for end, label in enumerate(["95% low", "95% high"] if intervals else []):
         row = ["", "", label]
@@ -200,11 +231,24 @@ def cells(name: tuple, summary: dict[str, Any], keys: list[str]) -> list[list[st
         rows.append(row)
     if any(xi_never.values()):
         shares = [xi_never.get(key) for key in keys]
-        rows.append(["", "", "never", *("" if s is None else _percent(s) for s in shares)])
+        rows.append(["", "", "never", *("" if s is None else percent(s) for s in shares)])
+    spreads = summary.get("gold_intervals", {})
+    for what, label in (GOLD_ROWS if spreads else {}).items():
+        row = ["", "", label]
+        for key in keys:
+            spread = spreads.get(key)
+            if spread is None:
+                row.append("")
+            elif what == "count":
+                never = spread["never"]
+                row.append(f"{spread[what] - never}/{spread[what]}" if never else str(spread[what]))
+            else:
+                row.append("never" if spread[what] is None else number(key, spread[what]))
+        rows.append(row)
     return rows
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """In whole percent, but 0% and 100% are exactly that."""
     if 0 < share < 0.01:
         return "<1%"
@@ -221,6 +265,11 @@ def notes(results: Results) -> list[str]:
         found.append(
             f"95%: bootstrap over sentences, {max(resamples):,} resamples; "
             "never: the share of them in which ξ is not reached. ξ* has no interval."
+        )
+    if any("gold_intervals" in summary for summary in results.values()):
+        found.append(
+            "gold: each normal run in turn is the gold run, the others are the comparison runs; "
+            "gold runs: how many have the figure, 5/6 if 5 of 6 reach ξ."
         )
     single = [
         name[0]

@@ -3,8 +3,8 @@
 from attention_dynamics.analysis.columns import Column
 
 COLUMNS: dict[str, Column] = {
-    "alpha": Column("α", r"\alpha", 1, lambda evaluation: evaluation.alpha),
-    "beta": Column("β", r"\beta", 1, lambda evaluation: evaluation.beta),
+    "alpha": Column("α", r"\alpha", 1, lambda evaluation: evaluation.alpha, words="attention"),
+    "beta": Column("β", r"\beta", 1, lambda evaluation: evaluation.beta, words="evidence"),
     "grad": Column(
         "Δ",
         r"\Delta",
@@ -12,5 +12,6 @@ COLUMNS: dict[str, Column] = {
         lambda evaluation: evaluation.delta,
         compared=True,
         on_request=True,
+        words="gradient influence",
     ),
 }

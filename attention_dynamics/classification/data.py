@@ -1,9 +1,11 @@
 """Processed data: reading it, checking it, and making batches of it."""
 
+import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,12 +13,12 @@ import torch
 from attention_dynamics.analysis.ragged import Ragged, batches_by_length
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.cli import InputError
-from attention_dynamics.corpus import find
 from attention_dynamics.files import storage
 
 SPECIALS = ["<pad>", "<bos>", "<eos>", "<unk>"]
 PAD, BOS, EOS, UNK = range(4)
 MIN_COUNT = 3  # rarer words are <unk>
+LARGEST_LABEL: dict[type, float] = {int: math.inf, bool: 1, float: 1}  # by its type in the file
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Sentences:
     Attributes
     ----------
     tokens : int64, each sentence with <bos> and <eos>
-    labels : (rows,), what is trained on: int64, 0 or 1; float64 from 0 to 1 where any is a float
+    labels : (rows,), what is trained on: int64 from 0; of two labels float64 from 0 to 1 where any
+        is a float
     """
 
     tokens: Ragged
@@ -37,8 +40,8 @@ class Sentences:
 
     @property
     def gold(self) -> np.ndarray:
-        """The gold labels, int64 (rows,): a label counts as 1 above 0.5, else as 0."""
-        return (self.labels > 0.5).astype(np.int64)
+        """The gold labels, int64 (rows,): a float counts as 1 above 0.5, else as 0."""
+        return np.ceil(self.labels - 0.5).astype(np.int64)
 
     def take(self, rows: np.ndarray) -> "Sentences":
         return Sentences(self.tokens.take(rows), self.labels[rows])
@@ -53,13 +56,22 @@ class Sentences:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset as the models see it; ``digest`` tells whether its files have changed."""
+    """A dataset as the models see it.
+
+    Attributes
+    ----------
+    digest : tells whether the files have changed
+    labels : the name of each label
+    tokenizer : what cut its text into words, as torchtext calls it
+    """
 
     name: str
     vocab: list[str]
     train: Sentences
     test: Sentences
     digest: str
+    labels: tuple[str, ...] = ("0", "1")
+    tokenizer: str = "basic_english"
 
 
 def load_dataset(data_dir: Path, name: str) -> Dataset:
@@ -69,16 +81,17 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
     training, by falling frequency and then by alphabet. A word with an entry in ``w2v.pkl`` is
     kept however rare (the authors' folder brings that file; its vectors are not used).
 
-    A label is 0 or 1, a boolean, or a float from 0 to 1. Files under another name of the dataset
-    (SMS for SNS) are found too.
+    A label is 0 or 1, a boolean, or a float from 0 to 1; of more than two labels a whole number
+    from 0. Files under another name of the dataset (SMS for SNS) are found too.
 
     Raises
     ------
     InputError
         where a file is missing, damaged, or holds what cannot be used.
     """
-    make = f'run "python prepare_data.py --dataset {name}"'
-    train_path = find(DATASETS, name).find_file(data_dir, "_train.json")
+    corpus = DATASETS.find(name, data_dir)
+    make = corpus.make
+    train_path = corpus.find_file(data_dir, "_train.json")
     train_path = train_path or data_dir / f"{name}_train.json"
     stem = train_path.name.removesuffix("_train.json")
     test_path = train_path.with_name(f"{stem}_test.json")
@@ -90,6 +103,9 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
         raise InputError(f'{train_path} has no list of words "vocab": {make}')
     train_words, train_labels = _read_pairs(raw_train, len(words), train_path, make)
     test_words, test_labels = _read_pairs(raw_test, len(words), test_path, make)
+    names = _label_names(raw_train, corpus.labels, train_labels, train_path, make)
+    for labels, path in ((train_labels, train_path), (test_labels, test_path)):
+        _check_labels(labels, len(names), path, make)
 
     counts = np.bincount(train_words.values, minlength=len(words))
     kept_anyway = _words_with_vectors(data_dir / "w2v.pkl")
@@ -108,13 +124,15 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
     return Dataset(
         name=name,
         vocab=SPECIALS + [words[i] for i in kept],
-        train=Sentences(_encode(train_words, token_of_word), train_labels),
-        test=Sentences(_encode(test_words, token_of_word), test_labels),
+        train=Sentences(_encode(train_words, token_of_word), _label_array(train_labels)),
+        test=Sentences(_encode(test_words, token_of_word), _label_array(test_labels)),
         digest=storage.digest(
             train_path,
             test_path,
             "\n".join(sorted(kept_anyway)).encode(errors="surrogatepass"),
         ),
+        labels=names,
+        tokenizer=raw_train.get("tokenizer", "basic_english"),
     )
 
 
@@ -129,20 +147,25 @@ def _words_with_vectors(path: Path) -> set[str]:
     return set(vectors)
 
 
-def _read_pairs(raw: dict, vocab_size: int, path: Path, make: str) -> tuple[Ragged, np.ndarray]:
-    """The sentences (word indices) and labels of a file's ``XY``, checked."""
+def _read_pairs(raw: dict, vocab_size: int, path: Path, make: str) -> tuple[Ragged, list[Any]]:
+    """The sentences (word indices) and labels of a file's ``XY``, checked.
+
+    How large a label may be is left to :func:`_check_labels`.
+    """
     pairs = raw.get("XY") if isinstance(raw, dict) else None
     if not isinstance(pairs, list) or not pairs:
         raise InputError(f'{path} has no sentences ("XY" is missing or empty): {make}')
     for number, pair in enumerate(pairs):
         if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], list)):
             raise InputError(f"{path}: XY[{number}] is not [[word index, ...], label]: {make}")
-        if type(pair[1]) not in (int, bool, float) or not 0 <= pair[1] <= 1:
+        kind = type(pair[1])
+        if kind not in LARGEST_LABEL or not 0 <= pair[1] <= LARGEST_LABEL[kind]:
             raise InputError(
-                f"{path}: XY[{number}] has the label {pair[1]!r}, not a number from 0 to 1: {make}"
+                f"{path}: XY[{number}] has the label {pair[1]!r}, not a number from 0 to 1 "
+                f"or, of more than two labels, a whole number from 0: {make}"
             )
     rows = [pair[0] for pair in pairs]
-    if set(map(type, chain.from_iterable(rows))) - {int}:
+    if set(map(type, itertools.chain.from_iterable(rows))) - {int}:
         raise InputError(f"{path} has a word index that is not a whole number: {make}")
     try:
         words = Ragged.from_rows(rows, dtype=np.int64)
@@ -155,8 +178,45 @@ def _read_pairs(raw: dict, vocab_size: int, path: Path, make: str) -> tuple[Ragg
             f"{path}: XY[{number}] has the word index {words.values[outside[0]]}, outside the "
             f"vocabulary of {vocab_size}: {make}"
         )
-    labels = [pair[1] for pair in pairs]
-    return words, np.array(labels, dtype=np.float64 if float in map(type, labels) else np.int64)
+    return words, [pair[1] for pair in pairs]
+
+
+def _label_names(
+    raw: dict, known: tuple[str, ...], labels: list[Any], path: Path, make: str
+) -> tuple[str, ...]:
+    """The names of the labels: the file's ``labels``, else the known ones, else numbers.
+
+    Without names in the file there are two labels or as many as are in use in training.
+    """
+    if "labels" in raw:
+        names = raw["labels"]
+        if not (isinstance(names, list) and len(names) > 1) or {*map(type, names)} != {str}:
+            raise InputError(f'{path}: "labels" is not a list of two or more names: {make}')
+        return tuple(names)
+    largest, count = max(labels), 2
+    if largest > 1:
+        used = set(labels)
+        count = next(label for label in itertools.count() if label not in used)
+    if largest > count - 1:
+        raise InputError(
+            f"{path}: XY[{labels.index(largest)}] has the label {largest}, but no sentence has "
+            f'label {count} (number labels from 0, or name all of them in "labels"): {make}'
+        )
+    return known if len(known) == count else tuple(map(str, range(count)))
+
+
+def _check_labels(labels: list[Any], n_labels: int, path: Path, make: str) -> None:
+    """Raise an InputError unless each is one of so many; a float may be one of two."""
+    for number, label in enumerate(labels):
+        if label >= n_labels or (n_labels > 2 and type(label) is float):
+            raise InputError(
+                f"{path}: XY[{number}] has the label {label}, but the {n_labels} labels in "
+                f"training are whole numbers from 0 to {n_labels - 1}: {make}"
+            )
+
+
+def _label_array(labels: list[Any]) -> np.ndarray:
+    return np.array(labels, dtype=np.float64 if float in map(type, labels) else np.int64)
 
 
 def _encode(words: Ragged, token_of_word: np.ndarray) -> Ragged:

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from attention_dynamics.analysis.columns import columns_of
+from attention_dynamics.analysis.evidence import SCORE, gold_evidence
 from attention_dynamics.classification.columns import COLUMNS
 from attention_dynamics.classification.data import Sentences, batches_of_like_length, to_tensors
 from attention_dynamics.classification.influence import gradient_influence
-from attention_dynamics.classification.model import Classifier, nll
+from attention_dynamics.classification.model import Classifier, nll, predict
 
 EVAL_TOKENS = 16384  # tokens in a batch
 
@@ -22,7 +23,7 @@ def validate(model: Classifier, sentences: Sentences, device: torch.device) -> t
         tokens, lengths, labels = to_tensors(batch, device)
         score = model(tokens, lengths).score
         loss += nll(score, labels).sum().item()
-        correct += ((score > 0).cpu().numpy() == batch.gold).sum().item()
+        correct += (predict(score).cpu().numpy() == batch.gold).sum().item()
     return loss / len(sentences), correct / len(sentences)
 
 
@@ -31,7 +32,9 @@ class Evaluation:
 
     Attributes
     ----------
-    alpha, beta, delta : float32 (tokens of all sentences,); Δ only with ``grad``
+    alpha, beta, delta : float32 (tokens of all sentences,); Δ only with ``grad``. β is evidence
+        for label 1; of K > 2 labels for the gold label against the rest
+    scores : float32 (sentences, 1), the logit of label 1; of K > 2 labels (sentences, K)
     losses, correct : (sentences,)
     """
 
@@ -40,6 +43,7 @@ class Evaluation:
         self.model, self.sentences, self.device = model, sentences, device
         self.alpha, self.beta = np.empty(total, np.float32), np.empty(total, np.float32)
         self.delta = np.empty(total, np.float32) if grad else None
+        self.scores = np.empty((len(sentences), model.evidence.out_features), np.float32)
         self.losses = np.empty(len(sentences))
         self.correct = np.empty(len(sentences), dtype=bool)
         for rows, batch in batches_of_like_length(sentences, EVAL_TOKENS):
@@ -53,10 +57,24 @@ class Evaluation:
                 with torch.no_grad():
                     output = model(tokens, lengths)
             self.alpha[places] = output.alpha.detach().cpu().numpy()
-            self.beta[places] = output.beta.detach().cpu().numpy()
+            beta = output.beta.detach().cpu().numpy()
+            if beta.ndim == 2:
+                beta = gold_evidence(beta, np.repeat(batch.gold, batch.tokens.lengths))
+            self.beta[places] = beta
             score = output.score.detach()
+            self.scores[rows] = score.cpu().numpy().reshape(len(rows), -1)
             self.losses[rows] = nll(score, labels).cpu().numpy()
-            self.correct[rows] = (score > 0).cpu().numpy() == batch.gold
+            self.correct[rows] = predict(score).cpu().numpy() == batch.gold
+
+
+def dumped_sentences(sentences: Sentences, splits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The evaluated sentences as a dump has them; ``splits`` are their rows, in order."""
+    return {
+        "tokens": sentences.tokens.values.astype(np.int32),
+        "offsets": sentences.tokens.offsets,
+        "target": sentences.gold,
+        "split": np.repeat(list(splits), [len(rows) for rows in splits.values()]),
+    }
 
 
 def evaluate_checkpoint(
@@ -66,7 +84,7 @@ def evaluate_checkpoint(
     grad: bool,
     device: torch.device,
 ) -> dict[str, Any]:
-    """The columns and metas of one checkpoint: see ``analysis/dump.py``.
+    """The columns, scores and metas of one checkpoint: see ``analysis/dump.py``.
 
     Parameters
     ----------
@@ -79,4 +97,5 @@ def evaluate_checkpoint(
         name = "test" if split == "val" else split
         metas[f"{name}_acc"] = float(evaluation.correct[rows].mean())
         metas[f"{name}_loss"] = float(evaluation.losses[rows].mean())
-    return columns_of(COLUMNS, evaluation, grad) | {"metas": metas}
+    columns = columns_of(COLUMNS, evaluation, grad)
+    return columns | {SCORE: evaluation.scores, "metas": metas}

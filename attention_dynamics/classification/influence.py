@@ -9,7 +9,7 @@ from attention_dynamics.classification.model import Classifier, Output, nll
 def gradient_influence(
     model: Classifier, tokens: Tensor, lengths: Tensor, labels: Tensor
 ) -> tuple[Output, Tensor]:
-    """The model's output, and Δ of every token: (total,). ``labels`` are gold labels, 0 or 1.
+    """The model's output, and Δ of every token: (total,). ``labels`` are gold labels, int64.
 
     ``delta_l = -d NLL / d m_l``, where ``m_l = 1`` multiplies the embedding of token ``l``: that
     is ``-<d NLL / d e_l, e_l>``. Sentences do not touch one another, so one backward pass over

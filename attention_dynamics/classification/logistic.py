@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from attention_dynamics import cli
+from attention_dynamics.analysis.evidence import gold_evidence
 from attention_dynamics.classification.data import Sentences
 from attention_dynamics.cli import InputError
 
@@ -26,8 +27,14 @@ def relative_counts(sentences: Sentences, vocab_size: int) -> csr_matrix:
     return shares
 
 
-def fit(shares: csr_matrix, labels: np.ndarray, strength: float) -> tuple[np.ndarray, float]:
-    """β (vocabulary,) and b, that minimize the summed loss + |β|² / (2 ``strength``)."""
+def fit(
+    shares: csr_matrix, labels: np.ndarray, strength: float
+) -> tuple[np.ndarray, float | list[float]]:
+    """β and b that minimize the summed loss + |β|² / (2 ``strength``).
+
+    β (vocabulary,) and a number, for label 1; of K > 2 labels (vocabulary, K) and K numbers, of a
+    multinomial regression.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -38,20 +45,23 @@ def fit(shares: csr_matrix, labels: np.ndarray, strength: float) -> tuple[np.nda
         # where there is hardly any regularisation; such a fit is not the one chosen
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(shares * scale, labels)
-    return model.coef_[0] * scale, float(model.intercept_[0])
+    return model.coef_.T.squeeze() * scale, model.intercept_.squeeze().tolist()
 
 
-def choose_strength(shares: csr_matrix, labels: np.ndarray, seed: int) -> tuple[float, float]:
+def choose_strength(
+    shares: csr_matrix, labels: np.ndarray, seed: int, n_labels: int = 2
+) -> tuple[float, float]:
     """The strength with the lowest loss on what is held out, and that loss."""
     order = np.random.default_rng(seed).permutation(len(labels))
     held_out, rest = np.split(order, [max(1, int(HELD_OUT * len(order)))])
-    if len(np.unique(labels[rest])) < 2:
+    if len(np.unique(labels[rest])) < n_labels:
         raise InputError("the training set has too few sentences of one label: prepare more data")
     best_strength, best_loss = STRENGTHS[0], np.inf
     for strength in cli.progress_bar(STRENGTHS, unit="fit"):
         beta, bias = fit(shares[rest], labels[rest], strength)
         logits = shares[held_out] @ beta + bias
-        loss = float(np.logaddexp(0, (1 - 2 * labels[held_out]) * logits).mean())
+        # -log p(gold) from the log-odds
+        loss = float(np.logaddexp(0, -gold_evidence(logits, labels[held_out])).mean())
         cli.say(f"C {strength:8.0f}   validation loss {loss:.4f}")
         if loss > best_loss:
             break  # it only rises from here, and fits take longer and longer

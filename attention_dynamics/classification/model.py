@@ -19,8 +19,8 @@ class Output(NamedTuple):
     """What the classifier finds in a batch; ``total`` counts the tokens of all its sentences."""
 
     alpha: Tensor  # (total,), sums to 1 within each sentence
-    beta: Tensor  # (total,), each token's evidence for label 1
-    score: Tensor  # (batch,), the logit of p(y = 1)
+    beta: Tensor  # each token's evidence: (total,), for label 1; of K > 2 labels (total, K)
+    score: Tensor  # (batch,), the logit of p(y = 1); of K > 2 labels (batch, K), their logits
 
 
 class Classifier(nn.Module):
@@ -30,7 +30,8 @@ class Classifier(nn.Module):
     ``h = BiLSTM(E[t])`` (or another of ``ENCODERS``): attention logits
     ``a = w2 . ReLU(W1 h + b1) + b2``, ``alpha = softmax(a)`` over the sentence's tokens (or
     ``1 / L``, uniform), evidence ``beta = u . h + c``, score ``s = sum(alpha * beta)`` and
-    ``p(y = 1) = sigmoid(s)``.
+    ``p(y = 1) = sigmoid(s)``. More than two labels have a ``u``, a ``c`` and a score each, and
+    ``p(y) = softmax(s)``.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Classifier(nn.Module):
         intermediate_dim: int,
         uniform: bool,
         encoder: str = "bilstm",
+        n_labels: int = 2,
     ):
         super().__init__()
         self.uniform = uniform
@@ -52,7 +54,7 @@ class Classifier(nn.Module):
             nn.ReLU(),
             nn.Linear(intermediate_dim, 1),
         )
-        self.evidence = nn.Linear(layer.width, 1)
+        self.evidence = nn.Linear(layer.width, n_logits(n_labels))
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Output:
         """``tokens`` (total,), ``lengths`` (batch,) on the CPU."""
@@ -61,7 +63,7 @@ class Classifier(nn.Module):
     def from_embedded(self, embedded: Tensor, lengths: Tensor) -> Output:
         """The same from embeddings (total, embed_dim)."""
         hidden = self.lstm(embedded, lengths)  # (total, width)
-        beta = self.evidence(hidden).squeeze(1)
+        beta = self.evidence(hidden)  # (total, 1), or (total, K) of K > 2 labels
 
         # one sentence a row, so that its tokens can be summed over
         mask = (torch.arange(int(lengths.max())) < lengths[:, None]).to(embedded.device)
@@ -71,14 +73,30 @@ class Classifier(nn.Module):
             logits = self.attention(hidden).squeeze(1)
             padded_logits = logits.new_full(mask.shape, float("-inf")).masked_scatter(mask, logits)
             padded_alpha = padded_logits.softmax(dim=1)
-        padded_beta = beta.new_zeros(mask.shape).masked_scatter(mask, beta)
-        score = (padded_alpha * padded_beta).sum(dim=1)
-        return Output(padded_alpha[mask], beta, score)
+        padded_beta = beta.new_zeros(*mask.shape, beta.shape[1])
+        padded_beta = padded_beta.masked_scatter(mask[:, :, None], beta)
+        score = (padded_alpha[:, :, None] * padded_beta).sum(dim=1)
+        return Output(padded_alpha[mask], beta.squeeze(1), score.squeeze(1))
+
+
+def n_logits(n_labels: int) -> int:
+    """The logits of so many labels: one of two, the other being 0; else one each."""
+    return 1 if n_labels == 2 else n_labels
 
 
 def nll(score: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross-entropy (batch,); with labels of 0 or 1, their negative log-likelihood."""
+    """Cross-entropy (batch,): the negative log-likelihood of the labels.
+
+    Of two labels ``score`` is (batch,), and ``labels`` may be between 0 and 1.
+    """
+    if score.dim() == 2:
+        return F.cross_entropy(score, labels, reduction="none")
     return F.binary_cross_entropy_with_logits(score, labels.to(score.dtype), reduction="none")
+
+
+def predict(score: Tensor) -> Tensor:
+    """The label with the highest probability: int64 (batch,)."""
+    return score.argmax(dim=1) if score.dim() == 2 else (score > 0).long()
 
 
 CONFIG_FIELDS: dict[str, type] = {
@@ -94,7 +112,8 @@ def load_config(path: Path) -> dict[str, Any]:
     return load_model_config(path, CONFIG_FIELDS, {"encoder": list(ENCODERS)})
 
 
-def build(config: dict[str, Any], vocab_size: int, uniform: bool) -> Classifier:
+def build(config: dict[str, Any], vocab_size: int, uniform: bool, n_labels: int = 2) -> Classifier:
     """The classifier of a configuration, with PyTorch's initial weights."""
     sizes = {name: config[name] for name in ("embed_dim", "h_dim", "intermediate_dim")}
-    return Classifier(vocab_size, **sizes, uniform=uniform, encoder=config.get("encoder", "bilstm"))
+    encoder = config.get("encoder", "bilstm")
+    return Classifier(vocab_size, **sizes, uniform=uniform, encoder=encoder, n_labels=n_labels)

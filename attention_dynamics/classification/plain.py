@@ -32,8 +32,9 @@ def classify(
     if model.uniform:
         logits = torch.zeros_like(logits)
     alpha = logits.masked_fill(~mask, float("-inf")).softmax(dim=1)
-    beta = model.evidence(hidden).squeeze(2)
-    return Output(alpha[mask], beta[mask], (alpha * beta).sum(dim=1))
+    beta = model.evidence(hidden)  # (batch, length, 1), or (batch, length, K) of K > 2 labels
+    score = (alpha[:, :, None] * beta).sum(dim=1)
+    return Output(alpha[mask], beta[mask].squeeze(1), score.squeeze(1))
 
 
 def gradient_influence(

@@ -6,9 +6,11 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
 
 SPLITS = ("train", "test")
+TOKENIZERS = ("basic_english", "split", "moses")  # torchtext's others need further packages
 
 
 @dataclass
@@ -31,22 +34,34 @@ class Sample:
     n_read: int
 
 
+def load_tokenizer(name: str) -> Callable[[str], list[str]]:
+    """One of ``TOKENIZERS``; "split" is for text that is tokenized already."""
+    from torchtext.data.utils import get_tokenizer
+
+    tokenize: Callable[..., list[str]] = get_tokenizer(None if name == "split" else name)
+    # Moses writes ' as &apos; unless it is told not to
+    return partial(tokenize, escape=False) if name == "moses" else tokenize
+
+
 def draw(
-    examples: Examples, max_count: int | None, max_length: int, rng: random.Random, split: str
+    examples: Examples,
+    max_count: int | None,
+    max_length: int,
+    rng: random.Random,
+    split: str,
+    tokenizer: str = "basic_english",
 ) -> Sample:
     """Shuffle, leave out what does not fit, and stop at ``max_count`` sentences.
 
     Every example gets a random place in the order. Those that are too far back for the sample
     are not tokenized, and only the sample is held in memory.
     """
-    from torchtext.data.utils import get_tokenizer
-
-    tokenize = get_tokenizer("basic_english")
+    tokenize = load_tokenizer(tokenizer)
     # a heap with the last place on top: (-place, number, tokens, label)
     kept: list[tuple[float, int, list[str], int]] = []
     left_out: dict[str, list[float]] = {"too long": [], "empty": [], "another class": []}
     n_read = 0
-    for text, label in cli.progress_bar(examples, desc=split, unit=" sentences", leave=False):
+    for text, label in cli.progress_bar(examples, desc=split, unit="sentence", leave=False):
         n_read += 1
         place = rng.random()
         full = len(kept) == max_count
@@ -88,10 +103,20 @@ def build_vocab(train: Iterable[list[str]], test: Iterable[list[str]]) -> list[s
     ]
 
 
-def write(samples: dict[str, Sample], vocab: list[str], stem: Path) -> None:
-    """Write the two files, and ``<name>_files.json``, the record of both."""
+def write(
+    samples: dict[str, Sample],
+    vocab: list[str],
+    stem: Path,
+    labels: Sequence[str] = (),
+    tokenizer: str = TOKENIZERS[0],
+) -> None:
+    """Write the two files, and ``<name>_files.json``, the record of both.
+
+    ``labels`` are names of the labels, of a dataset without an entry that has them. ``tokenizer``
+    is recorded if it is another than the published one, for sentences that are read later.
+    """
     index = {word: i for i, word in enumerate(vocab)}
-    content: dict[str, dict[str, list]] = {
+    content: dict[str, dict[str, Any]] = {
         split: {
             "XY": [
                 [[index[word] for word in sentence], label]
@@ -100,7 +125,10 @@ def write(samples: dict[str, Sample], vocab: list[str], stem: Path) -> None:
         }
         for split, sample in samples.items()
     }
-    content["train"] = {"vocab": vocab} | content["train"]
+    facts: dict[str, Any] = {"labels": list(labels)} if labels else {}
+    if tokenizer != TOKENIZERS[0]:
+        facts["tokenizer"] = tokenizer
+    content["train"] = {"vocab": vocab} | facts | content["train"]
     contents = {
         stem.with_name(f"{stem.name}_{split}.json"): json.dumps(
             content[split], ensure_ascii=False
@@ -110,15 +138,16 @@ def write(samples: dict[str, Sample], vocab: list[str], stem: Path) -> None:
     storage.save_set(contents, stem.with_name(f"{stem.name}_files.json"))
 
 
-def describe(split: str, sample: Sample) -> str:
+def describe(split: str, sample: Sample, labels: Sequence[str]) -> str:
     n = len(sample.labels)
     left_out = ", ".join(f"{count:,} {why}" for why, count in sample.left_out.items() if count)
+    count = Counter(sample.labels)
+    counts = ", ".join(f"{count[label]:,} {name}" for label, name in enumerate(labels))
     lengths = [len(sentence) for sentence in sample.sentences]
     quantiles = np.quantile(lengths, (0.05, 0.25, 0.5, 0.75, 0.95, 1), method="nearest")
     return (
         f"{split}: {n:,} sentences kept of {sample.n_read:,} (left out: {left_out or 'none'}), "
-        f"{sum(sample.labels) / n:.1%} of label 1, tokens at 5/25/50/75/95/100%: "
-        + "/".join(str(int(q)) for q in quantiles)
+        f"{counts}, tokens at 5/25/50/75/95/100%: " + "/".join(str(int(q)) for q in quantiles)
     )
 
 

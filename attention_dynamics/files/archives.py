@@ -18,7 +18,7 @@ DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGz
 # Text is compressed to a fifth or so; what unpacks to more than this is no text.
 LARGEST_RATIO = 100
 SMALL = 1 << 24  # bytes that any archive may unpack to
-LONGEST_LINE = 1 << 24  # characters
+LONGEST_LINE = 1 << 24  # bytes
 UNREADABLE = (*DAMAGE, RuntimeError, NotImplementedError, OSError)
 
 File = IO[bytes] | gzip.GzipFile
@@ -99,14 +99,18 @@ def text_lines(file: io.BufferedReader, encoding: str = "utf-8") -> Iterator[str
     InputError
         where the bytes are not in ``encoding``, or a line is too long to be one.
     """
-    with io.TextIOWrapper(file, encoding=encoding, newline="\n") as text:
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE:
+            raise InputError(f"{file.name}, line {number} has over {LONGEST_LINE:,} bytes")
         try:
-            while line := text.readline(LONGEST_LINE):
-                if len(line) == LONGEST_LINE:
-                    raise InputError(f"{file.name} has a line of over {LONGEST_LINE:,} characters")
-                yield line.rstrip("\r\n")
+            yield line.decode(encoding).rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise InputError(f"{file.name} is damaged (not {encoding}: {error.reason})") from None
+            raise InputError(
+                f"{file.name}, line {number} is not {encoding} ({error.reason}): the file is "
+                "damaged or in another encoding"
+            ) from None
 
 
 def _open_all(path: Path, patterns: Sequence[str]) -> Files:

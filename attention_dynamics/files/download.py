@@ -5,7 +5,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 
 TIMEOUT = 30  # seconds without a byte from the server
@@ -76,6 +78,10 @@ def fetch(file: PublicFile, folder: Path) -> Path:
     pooch.get_logger().setLevel("WARNING")
     advice = "try again, or get the file in another way and give it with --source PATH"
     path = folder / file.name
+    bar: Any = sys.stderr.isatty()  # then pooch makes one
+    if not bar:
+        bar = cli.progress_bar(total=0, desc=file.name, unit="B", unit_scale=True)
+        bar.reset = bar.close  # at the end, pooch empties the bar and fills it again
     try:
         pooch.retrieve(
             file.url,
@@ -83,7 +89,7 @@ def fetch(file: PublicFile, folder: Path) -> Path:
             fname=file.name,
             path=folder,
             downloader=pooch.HTTPDownloader(
-                progressbar=sys.stderr.isatty(),
+                progressbar=bar,
                 timeout=TIMEOUT,
                 # Else a server may compress what is compressed, and the bytes differ.
                 headers={"Accept-Encoding": "identity"},

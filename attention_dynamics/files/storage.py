@@ -1,6 +1,7 @@
 """Atomic writes, and reading files without running any code that they contain."""
 
 import contextlib
+import csv
 import fcntl
 import hashlib
 import io
@@ -168,6 +169,16 @@ def check_set(record: Path, paths: Iterable[Path], make: str) -> None:
                 f"{path} is not the file that was prepared with the others: {make} (or delete "
                 f"{record} if you changed it yourself)"
             )
+
+
+def save_csv(header: Iterable[str], rows: Iterable[Iterable], path: Path) -> None:
+    """Write CSV in UTF-8 atomically, a row at a time; None is an empty field."""
+    with atomic_write(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogatepass", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+        text.detach()  # flushes; atomic_write closes the file
 
 
 @contextlib.contextmanager

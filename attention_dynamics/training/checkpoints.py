@@ -1,20 +1,24 @@
 """The checkpoints that an evaluation reads: the list of them, their files, their weights."""
 
+import argparse
 import contextlib
+import itertools
 import math
 import re
+import string
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import BaseCorpus
 from attention_dynamics.files import seal, storage
 from attention_dynamics.training.engine import check_settings
-from attention_dynamics.training.runs import checkpoint_path, run_folder
+from attention_dynamics.training.runs import checkpoint_path, run_folder, run_record
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,136 @@ def listed(configs_dir: Path, corpus: BaseCorpus, grad_by_default: bool) -> list
         CheckpointSpec(run.name, iteration, run.seed, run.uniform, run.calculate_grad)
         for run in corpus.runs
         for iteration in corpus.iterations
+    ]
+
+
+def add_flags(parser: cli.Parser) -> None:
+    """``--runs`` and ``--iterations``, which choose checkpoints to evaluate."""
+    parser.add_argument(
+        "--runs", nargs="+", metavar="NAME", help="such as Normal_A uniform (default: all)"
+    )
+    parser.add_argument(
+        "--iterations",
+        type=cli.steps,
+        help="checkpoints of each run, such as 0,50,100 (default: the published ones; of your own "
+        "data, those that all runs saved)",
+    )
+
+
+def to_evaluate(
+    args: argparse.Namespace, corpus: BaseCorpus, config: dict[str, Any], grad_by_default: bool
+) -> list[CheckpointSpec]:
+    """The checkpoints to evaluate, as the flags of :func:`add_flags` choose them.
+
+    They are chosen among those :func:`listed`; of a user's own dataset without a list, among those
+    :func:`saved`. ``--iterations`` takes the place of a list's.
+
+    Raises
+    ------
+    InputError
+        where there is no such run, or a list cannot be used.
+    """
+    every = args.iterations is None
+    found = known(args.configs_dir, args.models_dir, corpus, config, grad_by_default, every)
+    runs = {entry.name.lower(): entry for entry in found}
+    asked = [name for part in args.runs or () for name in part.split(",")] or list(runs)
+    if unknown := [name for name in asked if name.lower() not in runs]:
+        names = " ".join(entry.name for entry in runs.values())
+        raise InputError(f"--runs: there is no run {unknown[0]} (there are {names})")
+    wanted = {name.lower() for name in asked}
+    if args.iterations is None:
+        return [entry for entry in found if entry.name.lower() in wanted]
+    with_grad = {entry.name.lower() for entry in found if entry.calculate_grad}
+    return [
+        replace(entry, iteration=iteration, calculate_grad=name in with_grad)
+        for name, entry in runs.items()
+        if name in wanted
+        for iteration in args.iterations
+    ]
+
+
+def known(
+    configs_dir: Path,
+    models_dir: Path,
+    corpus: BaseCorpus,
+    config: dict[str, Any],
+    grad_by_default: bool,
+    every: bool = False,
+) -> list[CheckpointSpec]:
+    """Those :func:`listed`; of a user's own dataset without a list, those :func:`saved`."""
+    has_list = corpus.find_file(configs_dir, ".json", "_log.json") is not None
+    if corpus.own and not has_list:
+        return saved(models_dir, corpus, config, every)
+    return listed(configs_dir, corpus, grad_by_default)
+
+
+def saved(
+    models_dir: Path, corpus: BaseCorpus, config: dict[str, Any], every: bool = True
+) -> list[CheckpointSpec]:
+    """The checkpoints of a dataset that all its runs of a model's configuration saved.
+
+    A run with the seed of a published one has its name. The others are called ``Normal_A``,
+    ``Normal_B``, ... by rising seed, as far as these names are free. Of the runs with uniform
+    attention one is taken: the published seed's, else that of the lowest seed. Delta is computed
+    for ``Normal_A`` alone, as in the published grid.
+
+    Parameters
+    ----------
+    every : name in a line the checkpoints that are left out because other runs have not saved them
+
+    Raises
+    ------
+    InputError
+        where there are no runs, or no checkpoint that all of them saved.
+    """
+    runs = []
+    for folder in (models_dir / corpus.name).glob("*seed=*"):
+        match = re.search(r"seed=(\d+),(normal|uniform)", folder.name)
+        if match:
+            seed, uniform = int(match[1]), match[2] == "uniform"
+            steps = {
+                int(path.name.removeprefix("model"))
+                for path in folder.glob("model*")
+                if re.fullmatch(r"model\d+", path.name)
+            }
+            if steps and folder == run_folder(models_dir, corpus.name, config, seed, uniform):
+                runs.append((seed, uniform, steps))
+    train = f"train with --dataset {corpus.name}, or check --config"
+    if not runs:
+        pattern = run_folder(models_dir, corpus.name, config, 0, False).name
+        raise InputError(
+            f"{models_dir / corpus.name} has no checkpoints of a run such as {pattern}: {train}"
+        )
+    published = {(run.seed, run.uniform): run.name for run in corpus.runs}
+    letters = [f"Normal_{letter}" for letter in string.ascii_uppercase]
+    taken = {published.get((seed, uniform)) for seed, uniform, _ in runs}
+    free = (
+        name
+        for name in itertools.chain(letters, (f"Normal_{n}" for n in itertools.count(27)))
+        if name not in taken
+    )
+    uniform_seeds = sorted(seed for seed, uniform, _ in runs if uniform)
+    kept = [seed for seed in uniform_seeds if (seed, True) in published] or uniform_seeds
+    named = {}
+    for seed, uniform, steps in sorted(runs):
+        if uniform and seed != kept[0]:
+            print(f"left out: uniform attention, seed {seed}; seed {kept[0]} is evaluated")
+        else:
+            name = "uniform" if uniform else published.get((seed, False)) or next(free)
+            named[name] = (seed, uniform, steps)
+    common = set.intersection(*(steps for *_, steps in named.values()))
+    if not common:
+        raise InputError(
+            f"{models_dir / corpus.name}: no checkpoint was saved by all runs: {train}"
+        )
+    for name, (*_, steps) in sorted(named.items()):
+        if every and steps > common:
+            others = " ".join(map(str, sorted(steps - common)))
+            print(f"left out, not saved by all runs: {name} {others}")
+    return [
+        CheckpointSpec(name, iteration, seed, uniform, name == "Normal_A")
+        for name, (seed, uniform, _) in sorted(named.items())
+        for iteration in sorted(common)
     ]
 
 
@@ -176,21 +310,6 @@ def report_equal_weights(paths: Iterable[Path]) -> None:
     for (folder, _), names in same.items():
         if len(names) > 1:
             print(f"{folder}: {', '.join(names)} have the same weights")
-
-
-def run_record(folder: Path) -> dict[str, Any]:
-    """What ``run.json`` says of the run in ``folder``; empty where there is none."""
-    path = folder / "run.json"
-    again = "repeat the training command, which writes it anew"
-    if not path.exists():
-        return {}
-    record = storage.load_json(path, again)
-    types = {"settings": dict, "steps": int}
-    if not isinstance(record, dict) or any(
-        type(record.get(key)) is not kind for key, kind in types.items()
-    ):
-        raise InputError(f"{path} is damaged: {again}")
-    return record
 
 
 def load_weights(

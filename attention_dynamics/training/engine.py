@@ -12,7 +12,6 @@ not: what a batch holds is a function of the seed and the step alone, and the st
 generators (for dropout) is part of each save.
 """
 
-import math
 import platform
 import reprlib
 import time
@@ -234,9 +233,14 @@ def is_row(value: Any) -> bool:
     )
 
 
-def mean(losses: Sequence[Tensor]) -> float:
-    """The mean of single losses; NaN if there are none."""
-    return sum(loss.item() for loss in losses) / len(losses) if losses else math.nan
+def mean(losses: Sequence[Tensor]) -> float | None:
+    """The mean of single losses; None if there are none, as before the first update."""
+    return sum(loss.item() for loss in losses) / len(losses) if losses else None
+
+
+def shown(loss: float | None) -> str:
+    """A loss as it is printed: a dash if there is none yet."""
+    return "     -" if loss is None else f"{loss:.4f}"
 
 
 def made_with(device: torch.device) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
-from attention_dynamics.training.engine import Training
+from attention_dynamics.training.engine import Training, check_settings
 
 # Keys of the published model configs, and what they are called here.
 PUBLISHED_KEYS = {"hidden_dim": "h_dim", "batch_size": "b_size", "num_layers": "n_layers"}
@@ -97,13 +98,38 @@ def saved_steps(
     return sorted(saves - ({end} if end_is_last else set()))
 
 
+def add_drop_resume(parser: cli.Parser) -> None:
+    parser.add_argument(
+        "--drop_resume",
+        action="store_true",
+        help="delete resume.pt of the finished run, three times the size of a checkpoint; the run"
+        " can then not be extended",
+    )
+
+
+def run_record(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` says of the run in ``folder``; empty where there is none."""
+    path = folder / "run.json"
+    again = "repeat the training command, which writes it anew"
+    if not path.exists():
+        return {}
+    record = storage.load_json(path, again)
+    types = {"settings": dict, "steps": int}
+    if not isinstance(record, dict) or any(
+        type(record.get(key)) is not kind for key, kind in types.items()
+    ):
+        raise InputError(f"{path} is damaged: {again}")
+    return record
+
+
 class Run(Training):
     """A training run's folder: its state, its history and its checkpoints.
 
     At each save ``resume.pt`` is written first, then ``history.csv``, ``run.json`` and the
     checkpoint. A run killed between them writes the same again when it resumes. ``run.json``
     records the settings, the planned steps, device, versions and time; it is the only file that
-    differs between identical runs.
+    differs between identical runs. It also tells that a run is finished whose ``resume.pt`` was
+    dropped (:meth:`end`).
     """
 
     types: ClassVar[dict[str, Any]] = Training.types | {
@@ -125,22 +151,38 @@ class Run(Training):
         super().__init__(folder / "resume.pt", settings, do)
         self.folder, self.steps = folder, steps
         if "weights" not in self.state:
-            if folder.exists() and any(folder.glob("model*")):
-                raise InputError(
-                    f"{folder} holds checkpoints but no resume.pt, so they were not trained here: "
-                    f"{do}"
-                )
-            return
+            if not any(folder.glob("model*")):
+                return
+            self.state = self._finished_without_state(do)
         if self.step > steps:
             raise InputError(f"{folder} holds {self.step} steps, more than {steps}: {do}")
-        for step in saves:
-            if step < self.step and not (
-                step in self.saved and checkpoint_path(folder, step).exists()
-            ):
-                print(f"{checkpoint_path(folder, step)} is not there: training from step 0 again")
-                self.state, self.history = {"step": 0, "history": []}, []
-                return
-        self._write_results()
+        if self.step < steps and "weights" not in self.state:
+            raise InputError(
+                f"{folder} is finished at {self.step} steps and its resume.pt was dropped, so it "
+                f"cannot be extended to {steps}: {do}"
+            )
+        here = {step for step in saves if checkpoint_path(folder, step).exists()}
+        lost = [step for step in saves if step < self.step and step not in here & {*self.saved}]
+        last = self.state["name"]
+        if "weights" not in self.state and last is not None:  # otherwise it is written below
+            lost += [] if checkpoint_path(folder, last).exists() else [last]
+        if lost:
+            print(f"{checkpoint_path(folder, lost[0])} is not there: training from step 0 again")
+            self.state, self.history = {"step": 0, "history": []}, []
+            return
+        if "weights" in self.state:
+            self._write_results()
+
+    def _finished_without_state(self, do: str) -> dict[str, Any]:
+        """What ``run.json`` tells of a finished run without ``resume.pt``."""
+        record = run_record(self.folder)
+        if "saved" not in record or record["step"] != record["steps"]:
+            raise InputError(
+                f"{self.folder} holds checkpoints but no resume.pt, so they were not trained here: "
+                f"{do}"
+            )
+        check_settings(record["settings"], self.settings, self.folder, do)
+        return {key: record[key] for key in ("step", "saved", "name")} | {"history": []}
 
     @property
     def saved(self) -> list[int]:
@@ -150,10 +192,17 @@ class Run(Training):
     @property
     def finished(self) -> bool:
         """Whether the last save was that of the end; a run can also be ended between two saves."""
-        return bool(self.history) and self.history[-1]["step"] == self.steps
+        last = self.history[-1]["step"] if self.history else self.step  # dropped: see ``end``
+        return self.step == last == self.steps
 
     def kept(self) -> dict[str, Any]:
         return {"name": None, "saved": self.saved, "best": False}
+
+    def end(self, drop_resume: bool) -> None:
+        """Delete the state of a finished run, if that is asked for."""
+        if drop_resume and self.finished and (self.folder / "resume.pt").exists():
+            (self.folder / "resume.pt").unlink()
+            print(f"{self.folder / 'resume.pt'} was dropped: the run cannot be extended")
 
     def begin(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         super().begin(model, optimizer)
@@ -184,7 +233,8 @@ class Run(Training):
             for row in self.history
         ]
         storage.save_text("\n".join(lines) + "\n", self.folder / "history.csv")
-        record = {key: self.state[key] for key in ("settings", "step", "seconds", "made_with")}
+        keys = ("settings", "step", "seconds", "saved", "name", "made_with")
+        record = {key: self.state[key] for key in keys}
         storage.save_json(record | {"steps": self.steps}, self.folder / "run.json")
         weights = {name: tensor.cpu() for name, tensor in self.state["weights"].items()}
         step = self.state["name"]

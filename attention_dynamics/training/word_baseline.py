@@ -3,7 +3,7 @@
 import argparse
 import copy
 import math
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Sized
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
-from attention_dynamics.corpus import BaseCorpus
+from attention_dynamics.corpus import Datasets, add_dataset
 from attention_dynamics.files import storage
 from attention_dynamics.training import optimizers
 from attention_dynamics.training.engine import Training, check_settings
@@ -23,10 +23,10 @@ SAVE_AFTER = 20  # seconds between saves of an unfinished fit, at least
 VERSION = 1  # of the mathematics: raise it when the same data give another β
 
 
-def parser(description: str, datasets: Mapping[str, BaseCorpus], lr: float) -> cli.Parser:
+def parser(description: str, datasets: Datasets[Any], lr: float) -> cli.Parser:
     """The flags that both ``embedding_beta.py`` have; ``lr`` is the default learning rate."""
     parser = cli.Parser(description)
-    cli.add_dataset(parser, datasets)
+    add_dataset(parser, datasets)
     parser.add_argument("--bsize", type=cli.positive_int, default=64, help="batch size")
     parser.add_argument("--epochs", type=cli.positive_int, default=30, help="epochs to train for")
     parser.add_argument(

@@ -12,7 +12,6 @@ import torch
 from attention_dynamics import cli
 from attention_dynamics.analysis.ragged import Ragged, batches_by_length
 from attention_dynamics.cli import InputError
-from attention_dynamics.corpus import find
 from attention_dynamics.files import storage
 from attention_dynamics.translation.datasets import DATASETS
 from attention_dynamics.translation.datasets.corpus import Corpus
@@ -69,7 +68,8 @@ def add_vocab_size(parser: cli.Parser) -> None:
         "--vocab_size",
         type=cli.positive_int,
         help=f"size of the SentencePiece vocabulary (default: {Corpus.vocab_size:,}; toy "
-        f"{DATASETS['toy'].vocab_size})",
+        f"{DATASETS['toy'].vocab_size}; your own data: {Corpus.vocab_size:,}, or as many as the "
+        "text has, chosen when they are prepared)",
     )
 
 
@@ -78,16 +78,17 @@ def load_dataset(data_dir: Path, name: str, vocab_size: int | None = None) -> Da
 
     Parameters
     ----------
-    vocab_size : number of pieces; None for the dataset's own (8,000; fewer in the toy data)
+    vocab_size : number of pieces; None for the dataset's own: 8,000; fewer in the toy data; of a
+        user's own data what its SentencePiece model has
 
     Raises
     ------
     InputError
         where a file is missing, damaged, or holds what cannot be used.
     """
-    corpus = find(DATASETS, name)
+    corpus = DATASETS.find(name, data_dir)
     folder = data_dir / corpus.folder
-    make = f'run "python prepare_data.py --dataset {name}"'
+    make = corpus.make
     paths = {
         split: [folder / f"{split}.{language}" for language in (corpus.source, corpus.target)]
         for split in ("train", corpus.validation)
@@ -105,10 +106,11 @@ def load_dataset(data_dir: Path, name: str, vocab_size: int | None = None) -> Da
     storage.check_set(folder / RECORD, [p for pair in paths.values() for p in pair], make)
 
     model_path = pieces_path(folder)
-    vocab_size = vocab_size or corpus.vocab_size
+    if not corpus.own:
+        vocab_size = vocab_size or corpus.vocab_size
     with storage.lock(folder):  # runs may start side by side
         if not model_path.exists():
-            print(f"{model_path}: training {vocab_size:,} pieces")
+            print(f"{model_path}: training {vocab_size or corpus.vocab_size:,} pieces")
             raw = [folder / f"train.{language}_raw" for language in (corpus.source, corpus.target)]
             sides: Sequence[list[str]] = texts["train"]
             if all(path.exists() for path in raw):  # as published, of News Commentary
@@ -157,8 +159,14 @@ def pieces_path(folder: Path) -> Path:
     return folder / f"{folder.name}.model"
 
 
-def train_pieces(sentences: list[str], vocab_size: int, model_type: str = "unigram") -> bytes:
+def train_pieces(
+    sentences: list[str], vocab_size: int | None, model_type: str = "unigram"
+) -> bytes:
     """Train one SentencePiece model for both languages; the same text gives the same model.
+
+    Parameters
+    ----------
+    vocab_size : number of pieces; None for 8,000, or as many as the text can give
 
     Raises
     ------
@@ -170,7 +178,8 @@ def train_pieces(sentences: list[str], vocab_size: int, model_type: str = "unigr
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(sentences),
             model_writer=model,
-            vocab_size=vocab_size,
+            vocab_size=vocab_size or Corpus.vocab_size,
+            hard_vocab_limit=vocab_size is not None,
             model_type=model_type,
             pad_id=PAD,
             bos_id=BOS,
@@ -191,14 +200,17 @@ def load_pieces(model: bytes) -> sentencepiece.SentencePieceProcessor:
     return pieces
 
 
-def read_pieces(path: Path, vocab_size: int) -> sentencepiece.SentencePieceProcessor:
-    """Read a SentencePiece model from a file, and check that the models here can use it."""
+def read_pieces(path: Path, vocab_size: int | None) -> sentencepiece.SentencePieceProcessor:
+    """Read a SentencePiece model from a file, and check that the models here can use it.
+
+    ``vocab_size`` is the number of pieces that it should have; None for any.
+    """
     again = f"delete {path}, and it will be trained anew"
     try:
         pieces = load_pieces(path.read_bytes())
     except (RuntimeError, OSError):
         raise InputError(f"{path} is damaged or not a SentencePiece model: {again}") from None
-    if pieces.vocab_size() != vocab_size:
+    if pieces.vocab_size() != (vocab_size or pieces.vocab_size()):
         raise InputError(
             f"{path} has {pieces.vocab_size()} pieces, not {vocab_size}: give --vocab_size, or "
             f"{again}"

@@ -106,6 +106,7 @@ class Evaluation:
     ----------
     alpha, beta, delta : float32 (pairs of source token and predicted token,); Δ is computed when
         it is first asked for
+    token_losses : float64 (predicted tokens of all sentences,)
     losses, correct : (sentences,), sums over a sentence's predicted tokens
     """
 
@@ -115,7 +116,8 @@ class Evaluation:
         offsets = offsets_of(n_source * n_target)
         alpha, beta = (Ragged(np.empty(offsets[-1], np.float32), offsets) for _ in range(2))
         self.alpha, self.beta = alpha.values, beta.values
-        self.losses, self.correct = np.empty(len(pairs)), np.empty(len(pairs))
+        losses = Ragged(np.empty(n_target.sum()), offsets_of(n_target))
+        self.token_losses, self.correct = losses.values, np.empty(len(pairs))
         for rows, batch in batches_of_like_length(pairs, EVAL_TOKENS):
             source, source_lengths, target, target_lengths = to_tensors(batch, device)
             output, evidence = token_evidence(model, source, source_lengths, target, target_lengths)
@@ -125,13 +127,25 @@ class Evaluation:
             predicted = without_first(target, target_lengths)
             starts = offsets_of(n_target[rows])[:-1]
             token_losses = nll(output.logits, predicted).double().cpu().numpy()
+            self.token_losses[losses.indices(rows)] = token_losses
             token_correct = (output.logits.argmax(dim=1) == predicted).double().cpu().numpy()
-            self.losses[rows] = np.add.reduceat(token_losses, starts)
             self.correct[rows] = np.add.reduceat(token_correct, starts)
+        self.losses = np.add.reduceat(losses.values, losses.offsets[:-1])
 
     @cached_property
     def delta(self) -> np.ndarray:
         return gradient_influence(self.model, self.pairs, self.device, self.grad_bsize)
+
+
+def dumped_sentences(pairs: Pairs, splits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The evaluated pairs as a dump has them; ``splits`` are their rows, in order."""
+    return {
+        "source": pairs.source.values.astype(np.int32),
+        "source_offsets": pairs.source.offsets,
+        "target": pairs.target.values.astype(np.int32),
+        "target_offsets": pairs.target.offsets,
+        "split": np.repeat(list(splits), [len(rows) for rows in splits.values()]),
+    }
 
 
 def evaluate_checkpoint(

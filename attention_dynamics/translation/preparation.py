@@ -11,10 +11,11 @@ from attention_dynamics.translation.data import RECORD, pieces_path
 from attention_dynamics.translation.datasets.corpus import Corpus, Pair, Splits
 
 
-def write(splits: Splits, corpus: Corpus, data_dir: Path) -> None:
+def write(splits: Splits, corpus: Corpus, data_dir: Path, pieces: bytes | None = None) -> None:
     """Write all files; a failure leaves those that were there.
 
-    A SentencePiece model made from other sentences is removed: training makes another.
+    A SentencePiece model made from other sentences is removed, and ``pieces`` takes its place: if
+    that is None, training makes another.
     """
     folder = data_dir / corpus.folder
     contents: dict[Path, bytes] = {}
@@ -28,10 +29,13 @@ def write(splits: Splits, corpus: Corpus, data_dir: Path) -> None:
             contents[folder / f"{split}.{language}"] = text.encode()
             if corpus.json and split == "train":
                 contents[folder / f"{split}.{language}_raw"] = lines.encode()
+    if pieces is not None:
+        contents[pieces_path(folder)] = pieces
     if all(path.exists() and path.read_bytes() == new for path, new in contents.items()):
         return
     storage.save_set(contents, folder / RECORD)
-    pieces_path(folder).unlink(missing_ok=True)
+    if pieces is None:
+        pieces_path(folder).unlink(missing_ok=True)
 
 
 def describe(split: str, pairs: list[Pair]) -> str:

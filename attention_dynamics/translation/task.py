@@ -30,6 +30,11 @@ def show(pieces: list[str]) -> tuple[list[str], str]:
     return [_written(piece) for piece in pieces], text.replace(SPACE, " ").strip()
 
 
+def begins_word(vocab: list[str]) -> np.ndarray:
+    """Whether each piece begins a word, or is a special, which is a word: bool (pieces,)."""
+    return np.array([piece in ENDS or piece.startswith(SPACE) for piece in vocab])
+
+
 def _written(piece: str) -> str:
     if piece in (*ENDS, "<unk>"):
         return piece
@@ -46,6 +51,7 @@ TASK = Task(
     sentences_of=sentences_of,
     show=show,
     beta_path=beta_path,
+    begins_word=begins_word,
     dump_flags={
         "train": "--include_train_subset",
         "val_bleu": "--eval_bleu",

@@ -1,23 +1,26 @@
 """The figures of learning curves: token accuracy and attention accuracy over steps."""
 
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from attention_dynamics.copying.histories import History
-from attention_dynamics.views import drawing
+from attention_dynamics.copying.histories import LEARNED, History, has_learned
+from attention_dynamics.views.drawing import BLUE, VERMILION, Rows, Style, figure_width, pyplot
 
 PANELS = {"token_accuracy": "token accuracy", "attention_accuracy": "attention accuracy"}
-STYLES = [
-    (drawing.VERMILION, "-"),
-    (drawing.BLUE, "--"),
-    (drawing.GREEN, "-."),
-    (drawing.PURPLE, ":"),
-]
+# whether a model has learned to copy: what to call it, and how its curve is drawn
+OUTCOMES = {True: ("learned to copy", BLUE, "-"), False: ("did not learn", VERMILION, "--")}
+CAPTION = (
+    "learning curves. Blue: models that learned to copy; orange: models that did not. Thin: each "
+    "model; thick: their mean."
+)
+
+Histories = Mapping[Any, History]  # by seed, or by the seeds of the heads
 
 
-def by_label(results: dict[str, dict[str, Any]]) -> dict[str, list[History]]:
+def by_label(results: dict[str, dict[str, Any]]) -> dict[str, Histories]:
     """The histories of each experiment under its label, which tells its settings.
 
     Parameters
@@ -31,12 +34,12 @@ def by_label(results: dict[str, dict[str, Any]]) -> dict[str, list[History]]:
         for key in dict.fromkeys(chain(*settings))
         if key not in told and any(s.get(key) != settings[0].get(key) for s in settings)
     ]
-    labelled: dict[str, list[History]] = {}
+    labelled: dict[str, Histories] = {}
     for name, result in results.items():
         words = [described(result["settings"])]
         words += [f"{key}={result['settings'][key]}" for key in others if key in result["settings"]]
         label = ", ".join(words)
-        labelled[label if label not in labelled else name] = list(result["histories"].values())
+        labelled[label if label not in labelled else name] = result["histories"]
     return labelled
 
 
@@ -48,53 +51,72 @@ def described(settings: dict[str, Any]) -> str:
     return f"{length} of {n_vocab} tokens" + ("" if settings.get("no_rep") else ", repeated")
 
 
-def draw(experiments: dict[str, list[History]], band: bool) -> Any:
-    """A figure of token accuracy and attention accuracy over steps.
+def draw(experiments: Mapping[str, Histories], _style: Style) -> tuple[Any, Rows]:
+    """Token accuracy and attention accuracy over steps: a row of panels for each experiment.
 
-    Parameters
-    ----------
-    experiments : histories by label; each label has a bold line, the mean; one without histories
-        is left out
-    band : show the spread as the range of the middle 80%, or else by a thin line for each history
+    Models that learned to copy and models that did not have colours and means of their own: a mean
+    of both would be the curve of no model. An experiment without histories is left out.
+
+    Returns
+    -------
+    a figure of matplotlib, and its numbers
     """
-    figure, axes = drawing.pyplot().subplots(
-        1, len(PANELS), figsize=(4.6 * len(PANELS), 3.8), layout="constrained"
+    plt = pyplot()
+    shown = {label: histories for label, histories in experiments.items() if histories}
+    figure, axes = plt.subplots(
+        len(shown),
+        len(PANELS),
+        figsize=(figure_width(), 0.8 + 1.6 * len(shown)),
+        sharex="row",
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
-    handles: list[Any] = []
-    for axis, (column, title) in zip(axes, PANELS.items()):
-        handles = []
-        for (label, curves), (color, dashes) in zip(experiments.items(), STYLES):
-            if not curves:
+    handles: dict[bool, Any] = {}
+    rows: Rows = []
+    for line, (label, histories) in zip(axes, shown.items()):
+        groups = {
+            outcome: {name: h for name, h in histories.items() if has_learned(h) is outcome}
+            for outcome in OUTCOMES
+        }
+        n_learned, steps = len(groups[True]), next(iter(histories.values()))["step"]
+        line[0].set_title(f"{label}: {n_learned} of {len(histories)} learned", loc="left")
+        for outcome, group in groups.items():
+            if not group:
                 continue
-            steps = curves[0]["step"]
-            values = np.array([history[column] for history in curves])  # (curves, steps)
-            if band:
-                low, high = np.quantile(values, [0.1, 0.9], axis=0)
-                axis.fill_between(steps, low, high, color=color, alpha=0.15, linewidth=0)
-            else:
-                axis.plot(steps, values.T, color=color, linewidth=0.7, alpha=0.45)
-            handles += axis.plot(
-                steps,
-                values.mean(axis=0),
-                color=color,
-                linestyle=dashes,
-                linewidth=2.2,
-                label=f"{label} ({len(curves)} models)",
-            )
-        axis.margins(x=0)
-        axis.set_ylim(-0.02, 1.02)
-        axis.set_xlabel("step")
-        axis.set_ylabel(title)
-        axis.grid(color="#DDDDDD", linewidth=0.5)
-        axis.set_axisbelow(True)
-    spread = "band: the middle 80%" if band else "thin: each seed"
+            words, color, dashes = OUTCOMES[outcome]
+            means = {
+                column: np.mean([h[column] for h in group.values()], axis=0) for column in PANELS
+            }
+            for axis, column in zip(line, PANELS):
+                values = np.array([history[column] for history in group.values()]).T
+                axis.plot(steps, values, color=color, linewidth=0.5, alpha=0.4)
+                (handles[outcome],) = axis.plot(
+                    *(steps, means[column]), color=color, linestyle=dashes, linewidth=2, label=words
+                )
+            for name, curves in [*group.items(), ("mean", means)]:
+                words = "mean" if name == "mean" else numbered(name)
+                rows += [
+                    {"experiment": label, "learned": outcome, "model": words, "step": step}
+                    | {column: float(curves[column][i]) for column in PANELS}
+                    for i, step in enumerate(steps)
+                ]
+        for axis, title in zip(line, PANELS.values()):
+            axis.margins(x=0)
+            axis.set_ylim(-0.03, 1.03)
+            axis.set_ylabel(title)
+    for axis in axes[-1]:
+        axis.set_xlabel("training step")
     figure.legend(
-        handles=handles,
-        title=f"bold: mean, {spread}",
-        title_fontsize=8,
+        handles=[handles[outcome] for outcome in OUTCOMES if outcome in handles],
+        title=f"learned: token accuracy above {LEARNED};\nthin: each model; thick: their mean",
         loc="outside lower center",
-        ncols=len(handles),
-        fontsize=8,
-        frameon=False,
+        ncols=2,
+        handlelength=3,
     )
-    return figure
+    return figure, rows
+
+
+def numbered(name: int | tuple[int, ...]) -> str:
+    """A seed, or the seeds of the heads with spaces between."""
+    return " ".join(map(str, name)) if isinstance(name, tuple) else str(name)

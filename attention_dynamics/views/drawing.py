@@ -1,14 +1,103 @@
-"""What all figures share: colours, matplotlib set up for files, and writing the files."""
+"""What all figures share: styles, widths, the lines of levels, and writing the files."""
 
+import argparse
+import contextlib
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
+from attention_dynamics.analysis.columns import Column
 from attention_dynamics.files import storage
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; dashes and markers tell them
-# apart in print.
-BLUE, GREEN, PURPLE, VERMILION = "#0072B2", "#009E73", "#CC79A7", "#D55E00"
-ORANGE, SKY, GREY = "#E69F00", "#56B4E9", "#777777"
+FORMATS = ("png", "pdf", "svg")
+WIDTHS = {"page": 6.9, "column": 3.3}  # inches, of a text page and of one of its two columns
+
+# Names of matplotlib for the colours of the present style, in the order of ``Style.colors``.
+BLUE, GREEN, PURPLE, VERMILION, ORANGE, SKY = (f"C{number}" for number in range(6))
+GREY = "#808080"  # seen on white and on black
+
+# A row of a figure's CSV. All rows of a figure have the same keys.
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Style:
+    """The colours of a figure.
+
+    Attributes
+    ----------
+    ink, paper : of text and axes, and of the background
+    colors : of lines: Okabe and Ito's, which colour-blind readers can tell apart; dashes and
+        markers tell them apart in print
+    alpha : from attention 0 to the largest
+    signed : violet for values against the label or token, brown for those that speak for it
+    """
+
+    ink: str
+    paper: str
+    colors: tuple[str, ...]
+    alpha: tuple[str, ...]
+    signed: tuple[str, ...]
+
+
+OKABE_ITO = ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#E69F00", "#56B4E9")
+STYLES = {
+    "light": Style(
+        ink="#1c2126",
+        paper="#ffffff",
+        colors=OKABE_ITO,
+        alpha=("#ffffff", "#d3e4f3", "#9cc7e6", "#4f9bcf", "#1b6cb0", "#084488", "#052a5c"),
+        signed=(
+            *("#2d004b", "#542788", "#8073ac", "#c3bde0", "#ffffff"),
+            *("#f6cf9a", "#cf8136", "#97500f", "#5c2a04"),
+        ),
+    ),
+    "dark": Style(
+        ink="#e6e9ec",
+        paper="#14171a",
+        colors=("#4BA3E3", "#2DBE91", "#DE94BD", "#F0803C", "#F2B93B", "#9AD4F5"),
+        alpha=("#14171a", "#1b3348", "#22537c", "#2f7ab5", "#5ea9e2", "#a1d0f5", "#e2f2ff"),
+        signed=(
+            *("#e4d8ff", "#b9a3f0", "#8b6fd0", "#4a3b78", "#14171a"),
+            *("#5f3c17", "#b36b1e", "#eba052", "#ffe0bd"),
+        ),
+    ),
+    # for pages of either colour: the background shows through where there is no value
+    "transparent": Style(
+        ink=GREY,
+        paper="none",
+        colors=OKABE_ITO,
+        alpha=("#2f86cf00", "#2f86cfff"),
+        signed=("#8a68d6ff", "#a0709000", "#c4741eff"),
+    ),
+}
+
+
+def line(color: str, linestyle: Any, marker: str, markersize: int) -> dict[str, Any]:
+    return {"color": color, "linestyle": linestyle, "marker": marker, "markersize": markersize}
+
+
+# The sizes of markers differ: where several levels are first exceeded at once, all can be seen.
+COMPARED_LINES = (
+    line(PURPLE, (0, (5, 1, 1, 1, 1, 1)), "D", 3),
+    line(ORANGE, (0, (3, 1, 1, 1)), "^", 7),
+    line(SKY, (0, (1, 1)), "v", 5),
+)
+
+
+def lines_of(columns: Mapping[str, Column]) -> dict[str, dict[str, Any]]:
+    """How each level is drawn, in terms of matplotlib; a level without a line is not drawn."""
+    compared = [f"agr_{name}" for name, column in columns.items() if column.compared]
+    return {
+        "agr_unif": line(BLUE, "--", "o", 9),
+        "agr_px": line(GREEN, "-.", "s", 5),
+        **dict(zip(compared, cycle(COMPARED_LINES))),
+        "baseline": line(GREY, ":", "", 0),
+    }
 
 
 def pyplot() -> Any:
@@ -21,6 +110,116 @@ def pyplot() -> Any:
     return plt
 
 
+def figure_width() -> float:
+    """In inches, as :func:`drawn_in` has set it."""
+    return float(pyplot().rcParams["figure.figsize"][0])
+
+
+def is_narrow() -> bool:
+    """Whether panels go below one another."""
+    return figure_width() < WIDTHS["page"]
+
+
+def colormap(colors: tuple[str, ...]) -> Any:
+    """A colormap through these colours."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("attention", colors)
+
+
+def iteration_axis(axis: Any, iterations: Any) -> None:
+    """The axis of evaluated iterations: linear near 0, then logarithmic, as most happens early."""
+    from matplotlib.ticker import NullLocator, ScalarFormatter
+
+    axis.set_xscale("symlog", linthresh=max([1, *iterations[1:2]]))
+    axis.xaxis.set_major_formatter(ScalarFormatter())
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xlim(left=0)
+    axis.set_xlabel("training iteration (log scale)")
+
+
+@contextlib.contextmanager
+def drawn_in(style: Style, width: float) -> Iterator[None]:
+    """Figures are drawn and saved in this style, ``width`` inches wide if they name no size.
+
+    Text is 7 or 8 points at either width, so that it can be read without scaling.
+    """
+    plt = pyplot()
+    of_text = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    small = ("xtick.labelsize", "ytick.labelsize", "legend.fontsize", "legend.title_fontsize")
+    medium = ("font.size", "axes.labelsize", "axes.titlesize", "figure.titlesize")
+    settings = {
+        **dict.fromkeys(of_text, style.ink),
+        **dict.fromkeys(("figure.facecolor", "savefig.facecolor"), style.paper),
+        **dict.fromkeys(small, 7),
+        **dict.fromkeys(medium, 8),
+        **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.6),
+        **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
+        "axes.facecolor": "none",
+        "axes.prop_cycle": plt.cycler(color=style.colors),
+        "figure.figsize": (width, 0.3 * width + 1.4),
+        "lines.linewidth": 1.4,
+        "pdf.fonttype": 42,  # text stays text: journals ask for it
+        "svg.hashsalt": "attention_dynamics",  # the same figure gives the same bytes
+    }
+    with plt.rc_context(settings):
+        yield
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Formats and variants of figures."""
+    parser.add_argument(
+        "--formats", nargs="+", choices=FORMATS, default=list(FORMATS), help="formats to write"
+    )
+    parser.add_argument(
+        "--style",
+        nargs="+",
+        choices=list(STYLES),
+        default=["light"],
+        help="colours; dark and transparent are written as NAME_dark and NAME_transparent",
+    )
+    parser.add_argument(
+        "--width",
+        nargs="+",
+        choices=list(WIDTHS),
+        default=["page"],
+        help="page is 6.9 inches; column, 3.3 inches (for phones, too), is written as NAME_column",
+    )
+
+
+def variant(style: str = "light", width: str = "page") -> str:
+    """The end of the name of a figure in another style or width than the default ones."""
+    return "".join(f"_{word}" for word in (width, style) if word not in ("page", "light"))
+
+
+def write(
+    draw: Callable[[Style], tuple[Any, Rows]], path: Path, args: argparse.Namespace
+) -> list[Any]:
+    """Draw a figure in each style and width, and write it in each format.
+
+    Parameters
+    ----------
+    draw : gives a figure of matplotlib, and the numbers that it shows: ``<path>.csv``
+    path : without an ending
+    args : with the flags of :func:`add_flags`
+
+    Returns
+    -------
+    the figures, closed
+    """
+    figures = []
+    rows: Rows = []
+    for width, style in product(args.width, args.style):
+        with drawn_in(STYLES[style], WIDTHS[width]):
+            figure, rows = draw(STYLES[style])
+            figures.append(figure)
+            save(figure, path.with_name(path.name + variant(style, width)), args.formats)
+    file_path = path.with_name(f"{path.name}.csv")
+    storage.save_text(csv_of(rows), file_path)
+    print(file_path)
+    return figures
+
+
 def save(figure: Any, path: Path, formats: list[str]) -> None:
     """Write a figure in each format, print the names of the files, and close it."""
     for ending in formats:
@@ -28,6 +227,15 @@ def save(figure: Any, path: Path, formats: list[str]) -> None:
         with storage.atomic_write(file_path) as file:
             # with a date, the same figure would give other bytes each time
             metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(ending)
-            figure.savefig(file, format=ending, dpi=150, metadata=metadata)
+            figure.savefig(file, format=ending, dpi=300, metadata=metadata)
         print(file_path)
     pyplot().close(figure)
+
+
+def csv_of(rows: Rows) -> str:
+    """A line for each row, after a line of the names; None is an empty field."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

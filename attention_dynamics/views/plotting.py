@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,19 @@ from attention_dynamics.analysis.metrics import DEFAULT, METRICS
 from attention_dynamics.analysis.tables import Results, load_results
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
-from attention_dynamics.views.drawing import save
+from attention_dynamics.corpus import add_dataset
+from attention_dynamics.views import drawing
 from attention_dynamics.views.figures import FIGURES
 from attention_dynamics.views.figures.figure import Material
 
-FORMATS = ("png", "pdf", "svg")
-CHECKPOINTS = 5  # in the figure of a sentence, unless --iterations names others
-SENTENCE_TOKENS = (8, 20)  # of the sentence drawn, unless --sentence names one: what fits a page
+CHECKPOINTS = 4  # in the figure of a sentence, unless --iterations names others
+SENTENCE_TOKENS = (8, 14)  # of the sentence drawn, unless --sentence names one: what fits a page
 
 
 def parser(description: str, script: str, task: Task) -> cli.Parser:
     """The flags of both tasks' ``plot_dynamics.py``."""
     parser = cli.Parser(description)
-    cli.add_dataset(parser, task.datasets, several=True)
+    add_dataset(parser, task.datasets, several=True)
     parser.add_argument(
         "--stats", type=Path, help="pickle of the collected results (default: outputs/stats.pkl)"
     )
@@ -48,9 +49,7 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
         type=cli.steps,
         help=f"checkpoints to draw it at (default: {CHECKPOINTS} from the first to the last)",
     )
-    parser.add_argument(
-        "--formats", nargs="+", choices=FORMATS, default=["png", "pdf"], help="formats to write"
-    )
+    drawing.add_flags(parser)
     parser.add_argument("--out_dir", type=Path, help="folder of the figures (default: outputs)")
     cli.add_folders(parser, script, "outputs")
     return parser
@@ -82,7 +81,7 @@ def plot_dynamics(args: argparse.Namespace, task: Task) -> None:
             print(f"{old}: run {task.collect_script} again", file=sys.stderr)
         for figure in FIGURES.values():
             path = (args.out_dir or args.outputs_dir) / f"{dataset}_{figure.name}"
-            save(figure.draw(material), path, args.formats)
+            drawing.write(partial(figure.draw, material), path, args)
 
 
 def choose(
@@ -116,8 +115,7 @@ def chosen_iterations(dump: dict[str, Any], asked: list[int] | None) -> list[int
     """The evaluated iterations that are asked for, or some from the first to the last."""
     evaluated = RunNames.of(set(dump["alpha"]), dump["dataset"]).iterations
     if asked is None:
-        places = np.linspace(0, len(evaluated) - 1, min(CHECKPOINTS, len(evaluated)))
-        return [evaluated[int(place)] for place in places.round()]
+        return spread(evaluated, CHECKPOINTS)
     unknown = [it for it in asked if it not in evaluated]
     if unknown:
         raise InputError(
@@ -125,3 +123,9 @@ def chosen_iterations(dump: dict[str, Any], asked: list[int] | None) -> list[int
             f"{','.join(map(str, evaluated))}"
         )
     return asked
+
+
+def spread(iterations: list[int], count: int) -> list[int]:
+    """At most ``count`` of the iterations, from the first to the last."""
+    places = np.linspace(0, len(iterations) - 1, min(count, len(iterations)))
+    return [iterations[int(place)] for place in places.round()]

@@ -1,13 +1,14 @@
 """The sections of the report: what the stages left, what is missing and what is out of date."""
 
+import os
 import statistics
+import subprocess
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from attention_dynamics import cli
 from attention_dynamics.analysis import tables
 from attention_dynamics.analysis.dump import dump_id, dump_path
-from attention_dynamics.analysis.levels import symbols
 from attention_dynamics.analysis.metrics import DEFAULT, METRICS
 from attention_dynamics.analysis.tables import Results
 from attention_dynamics.analysis.task import Task
@@ -19,7 +20,9 @@ from attention_dynamics.copying.histories import (
     load_experiment,
 )
 from attention_dynamics.files import storage
-from attention_dynamics.views.blocks import Block, Figure, Heading, Link, Note, Table, Text
+from attention_dynamics.views import copying
+from attention_dynamics.views.blocks import Block, Code, Figure, Heading, Link, Note, Table, Text
+from attention_dynamics.views.drawing import STYLES, WIDTHS, variant
 from attention_dynamics.views.figures import FIGURES
 
 LEGEND = (
@@ -27,46 +30,53 @@ LEGEND = (
     "attention, βᵖˣ that of a word baseline, and Δ gradient influence. A(u, v) is their agreement; "
     "Â what is left of it when attention is shuffled within each sentence; ξ the performance that "
     "models of other seeds have reached when their attention first agrees with the gold run's more "
-    "than that; ξ* the gold run's best."
+    "than that; ξ* the gold run's best. Brackets hold 95% intervals. How the authors "
+    "prepared their data is not published, so figures beside theirs differ in more than the seed."
 )
 IGNORE = "delete it if the report can do without"
 
-# What the authors report (top 5% match, test or validation sentences); None is "never".
-AUTHORS_FIGURES = (
-    *("agr_unif", "agr_px", "agr_grad", "baseline"),
-    *("xi_unif", "xi_px", "xi_grad", "best_perf"),
-)
-AUTHORS = {
-    "Furd": (0.198, 0.336, 0.224, 0.083, 0.782, None, 0.782, 0.835),
-    "IMDB": (0.526, 0.816, 0.616, 0.056, 0.868, 0.889, 0.868, 0.896),
-    "multi30k": (0.310, 0.344, 0.271, 0.071, 43.4, 43.4, 43.4, 66.3),
+# the variants of a figure, and the screens that they are for: the first that fits is shown
+NARROW, DARK = "(max-width: 40rem)", "(prefers-color-scheme: dark)"
+SCREENS = {
+    variant("dark", "column"): f"{NARROW} and {DARK}",
+    variant("light", "column"): NARROW,
+    variant("dark"): DARK,
 }
+VARIANTS = [name for pair in product(STYLES, WIDTHS) if (name := variant(*pair))]
+STAGES = ("train_runs", "dump_logs", "embedding_runs")
+DRAW_COPYING = 'run "cd SequenceCopying; python plot_copying.py" again'
 
 Missing = list[list[str]]  # what, and the command that makes it
 
 
 def task_blocks(task: Task, folder: Path, out_dir: Path, missing: Missing) -> list[Block]:
-    """Tables, figures, explorers and runs of a task; only datasets of its table are looked for."""
-    known = cli.known_names(task.datasets)
+    """Tables, figures, explorers and runs of a task; only its datasets are looked for."""
+    known = task.datasets.names(folder / "data")  # not by their dumps: a copy of one is no dataset
     outputs = folder / "outputs"
     ids = {name: dump_id(dump_path(outputs, name)) for name in known}
-    evaluated = sorted(name for name in known if dump_path(outputs, name).exists())
+    evaluated = evaluated_in(folder, task)
     results = load_results(outputs, known, ids)
     old = [key for key, summary in results.items() if is_old(key, summary, ids)]
     blocks: list[Block] = [Heading(2, task.name.capitalize())]
     if results:
         heads = tables.heads_of(results, task.levels)
-        rows = [row for name in results for row in tables.cells(name, results[name], list(heads))]
-        blocks += [Table([*tables.NAMES, *(head.text for head in heads.values())], rows)]
+        keys = list(heads)
+        middle = keys.index("baseline") + 1
+        # two tables, which fit a page: the agreements, then the performances
+        for part in (keys[:middle], keys[middle:]):
+            rows = []
+            for key, summary in results.items():
+                dataset, metric, _, performance = key
+                figures = [tables.figure_with_interval(name, summary) for name in part]
+                rows += [[dataset, metric, performance, *figures]]
+                rows += rows_of_authors(task, key, summary, part)
+            blocks += [Table([*tables.NAMES, *(heads[name].text for name in part)], rows)]
         blocks += [Text(note) for note in tables.notes(results)]
     for dataset in dict.fromkeys(key[0] for key in old):
         metrics = dict.fromkeys(key[1] for key in old if key[0] == dataset)
         flags = [METRICS[name].flag for name in metrics if name in METRICS]
         command = " ".join(filter(None, [collect_command(task, dataset), *flags]))
         blocks.append(older(f"Results of {dataset} ({', '.join(metrics)})", command))
-    compared = comparison(task, results)
-    if compared:
-        blocks += [Heading(3, f"Beside the authors' figures ({DEFAULT})"), compared]
     for dataset in evaluated:
         if not any(key[0] == dataset for key in results):
             missing.append([f"{task.name}: results of {dataset}", collect_command(task, dataset)])
@@ -77,7 +87,13 @@ def task_blocks(task: Task, folder: Path, out_dir: Path, missing: Missing) -> li
     if absent:
         stages = f"cd {task.name}; prepare_data.py, train_runs.sh, dump_logs.sh, embedding_runs.sh"
         missing.append([f"{task.name}: {', '.join(absent)}", stages])
-    return blocks + run_blocks(folder / "models", known)
+    return blocks + run_blocks(folder / "models", outputs, known)
+
+
+def evaluated_in(folder: Path, task: Task) -> list[str]:
+    """The task's datasets that have a dump."""
+    names = task.datasets.names(folder / "data")
+    return sorted(name for name in names if dump_path(folder / "outputs", name).exists())
 
 
 def collect_command(task: Task, dataset: str) -> str:
@@ -108,35 +124,23 @@ def is_old(key: tuple, summary: dict, ids: dict[str, str | None]) -> bool:
     return ids[key[0]] not in (None, summary.get("dump"))
 
 
-def comparison(task: Task, results: Results) -> Table | None:
-    """Our figures, the authors' and the difference, if both are known."""
-    rows = []
-    for (dataset, metric, split, performance), summary in results.items():
-        wanted = (DEFAULT, "val", task.performances["val"][0])
-        if dataset not in AUTHORS or (metric, split, performance) != wanted:
-            continue
-        ours = {key: summary.get(key) for key in AUTHORS_FIGURES}
-        theirs: dict[str, Any] = dict(zip(AUTHORS_FIGURES, AUTHORS[dataset]))
-        difference = {
-            key: None if None in (ours[key], theirs[key]) else ours[key] - theirs[key]
-            for key in AUTHORS_FIGURES
-        }
-        digits = {key: tables.decimals(key, theirs["best_perf"]) for key in AUTHORS_FIGURES}
-        for label, values in (("here", ours), ("authors", theirs), ("difference", difference)):
-            signs = "+" if label == "difference" else ""
-            cells = []
-            for key in AUTHORS_FIGURES:
-                if values[key] is not None:
-                    cells.append(f"{values[key]:{signs}.{digits[key]}f}")
-                elif label == "difference":
-                    cells.append("")
-                else:  # ξ is never reached, or there is no agreement for it to reach
-                    never = values.get(key.replace("xi_", "agr_")) is not None
-                    cells.append("never" if never else "-")
-            rows.append([dataset if label == "here" else "", label, *cells])
-    heads = symbols(task.levels)
-    head = ["dataset", "", *(heads[key].text for key in AUTHORS_FIGURES)]
-    return Table(head, rows) if rows else None
+def rows_of_authors(
+    task: Task, key: tuple[str, str, str, str], summary: dict[str, Any], keys: list[str]
+) -> list[list[str]]:
+    """The authors' figures, and ours less theirs; no rows if they report none of this kind."""
+    dataset, metric, split, performance = key
+    theirs = next((c.authors for c in task.datasets.values() if dataset in c.names), None)
+    if not theirs or (metric, split, performance) != (DEFAULT, "val", task.performances["val"][0]):
+        return []
+    authors, differences = ["", "", "authors"], ["", "", "difference"]
+    for name in keys:
+        value, ours = theirs.get(name), summary.get(name)
+        authors.append(tables.figure(name, theirs) if name in theirs else "")
+        if value is None or ours is None:
+            differences.append("")
+        else:
+            differences.append(tables.rounded(name, ours - value, summary["best_perf"], "+"))
+    return [authors, differences]
 
 
 def dataset_blocks(
@@ -146,51 +150,138 @@ def dataset_blocks(
     blocks: list[Block] = []
     made = dump_path(outputs, dataset).stat().st_mtime
 
-    def add(what: str, file: str, command: str, block: Block, old: bool) -> None:
-        source = outputs / f"{dataset}_{file}"
+    def add(what: str, command: str, block: Block | None, drawn: float) -> None:
         command = f"cd {task.name}; python {command} {dataset}"
-        if not copy(source, out_dir / f"{task.name}_{source.name}"):
+        if block is None:
             missing.append([f"{task.name}: {what}", command])
             return
         blocks.append(block)
-        if old or source.stat().st_mtime < made:
+        if drawn < made:
             blocks.append(older(what[0].upper() + what[1:], command))
 
     for figure in FIGURES.values():
-        file = f"{figure.name}.png"
-        block = Figure(f"{task.name}_{dataset}_{file}", f"{dataset}: {figure.caption}")
-        old = figure.from_results and old_results
-        what = f"figure of {dataset}, {figure.name}"
-        add(what, file, "plot_dynamics.py --datasets", block, old)
-    file = "explorer.html"
+        block, drawn = figure_of(
+            outputs / f"{dataset}_{figure.name}", task.name, f"{dataset}: {figure.caption}", out_dir
+        )
+        drawn = 0 if figure.from_results and old_results else drawn
+        add(f"figure of {dataset}, {figure.name}", "plot_dynamics.py --datasets", block, drawn)
+    page = outputs / f"{dataset}_explorer.html"
+    name, drawn = copy(page, task.name, out_dir)
     text = f"Explorer of {dataset}: sentence by sentence, over training"
-    link = Link(f"{task.name}_{dataset}_{file}", text)
-    add(f"explorer of {dataset}", file, "explore.py --dataset", link, False)
+    link = Link(name, text) if name else None
+    add(f"explorer of {dataset}", "explore.py --dataset", link, drawn)
     return [Heading(3, dataset), *blocks] if blocks else []
 
 
-def run_blocks(models: Path, known: list[str]) -> list[Block]:
-    """A table of the training runs: settings, seed, time, and what they were made with."""
-    rows = []
+def figure_of(
+    source: Path, folder: str, caption: str, out_dir: Path
+) -> tuple[Figure | None, float]:
+    """A figure with its variants and files, copied into the report, and when the oldest was drawn.
+
+    Parameters
+    ----------
+    source : its path without ending
+    folder : of the task, which the copies are named after
+    """
+    ages: list[float] = []
+
+    def copied(kind: str, ending: str = "") -> str | None:
+        name, drawn = copy(source.with_name(f"{source.name}{ending}.{kind}"), folder, out_dir)
+        ages.append(drawn)
+        return name
+
+    files = {kind: copied(kind) for kind in ("svg", "png", "pdf", "csv")}
+    path = files["svg"] or files["png"]
+    if path is None:
+        return None, 0
+    sources = []
+    for ending, media in SCREENS.items():
+        shown = copied("svg", ending) or copied("png", ending)
+        sources += [(media, shown)] if shown else []
+    links = [(kind.upper(), name) for kind, name in files.items() if name]
+    return Figure(path, caption, tuple(sources), tuple(links)), min(age for age in ages if age)
+
+
+def run_blocks(models: Path, outputs: Path, known: list[str]) -> list[Block]:
+    """Time and disk of the training runs: settings, seed, and what they were made with."""
+    rows: list[list[str]] = []
+    totals: dict[str, list[float]] = {}
     for path in sorted(models.glob("*/*/run.json")):
-        if path.parent.parent.name not in known:
+        dataset = path.parent.parent.name
+        if dataset not in known:
             continue
         record = storage.load_json(path, IGNORE)
         if not isinstance(record, dict) or not {"step", "seconds", "made_with"} <= record.keys():
             raise InputError(f"{path} is not the record of a run: {IGNORE}")
         made_with = record["made_with"]
+        size = sum(file.stat().st_size for file in path.parent.iterdir())
+        total = totals.setdefault(dataset, [0, 0, 0])
+        for place, value in enumerate((1, record["seconds"], size)):
+            total[place] += value
+        planned = record.get("steps", record["step"])
+        unfinished = f" of {planned:,}, unfinished" if planned != record["step"] else ""
         rows.append(
             [
-                path.parent.parent.name,
+                dataset,
                 path.parent.name.replace(",", ", "),
-                f"{record['step']:,}",
+                f"{record['step']:,}{unfinished}",
                 f"{record['seconds'] / 60:.1f}",
+                f"{size / 1e6:.1f}",
                 f"{made_with['device']}, {made_with['threads']} thread(s)",
                 f"{made_with['python']}, {made_with['torch']}",
             ]
         )
-    head = ["dataset", "run", "steps", "minutes", "device", "Python, torch"]
-    return [Heading(3, "Training runs"), Table(head, rows)] if rows else []
+    if not rows:
+        return []
+    sums = []
+    for dataset, (runs, seconds, disk) in totals.items():
+        dump = dump_path(outputs, dataset)
+        of_dump = f"{dump.stat().st_size / 1e6:.1f}" if dump.exists() else "-"
+        sums.append([dataset, f"{runs:.0f}", f"{seconds / 60:.1f}", f"{disk / 1e6:.1f}", of_dump])
+    head = ["dataset", "run", "steps", "minutes", "MB", "device", "Python, torch"]
+    return [
+        Heading(3, "Training runs"),
+        Table(["dataset", "runs", "minutes", "MB of checkpoints", "MB of the dump"], sums),
+        Table(head, rows),
+    ]
+
+
+def source_blocks(root: Path, shown: dict[str, list[str]]) -> list[Block]:
+    """The commit, and the commands that make everything again.
+
+    Parameters
+    ----------
+    root : of the repository
+    shown : the evaluated datasets of each task
+    """
+    lines = []
+    for task, datasets in shown.items():
+        names = " ".join(datasets)
+        lines += [f"cd {task}"] + [f"./{stage}.sh {names}" for stage in STAGES]
+        lines += [f"python collect_{task}_stats.py --datasets {names} --out_file outputs/stats.pkl"]
+        lines += [f"python plot_dynamics.py --datasets {names}"]
+        lines += [f"python explore.py --dataset {name}" for name in datasets] + ["cd .."]
+    commands: list[Block] = [
+        Text("To make it again:"),
+        Code("\n".join([*lines, "python report.py"])),
+    ]
+    return [
+        Heading(2, "Commit and commands"),
+        Text(f"Commit: {commit_of(root)}"),
+        *(commands if lines else []),
+    ]
+
+
+def commit_of(root: Path) -> str:
+    """The commit that is checked out, and whether files differ from it; "unknown" without git."""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty=, and local changes"]
+    # a repository that lies above the root is another one
+    environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(root.resolve().parent)}
+    try:
+        end = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return end.stdout.strip()
 
 
 def copying_blocks(folder: Path, out_dir: Path, missing: Missing) -> list[Block]:
@@ -228,17 +319,22 @@ def copying_blocks(folder: Path, out_dir: Path, missing: Missing) -> list[Block]
         blocks += [Heading(3, "Multi-head attention"), Table(head, rows)]
     else:
         missing.append(["multi-head attention", "cd SequenceCopying; python multihead.py"])
-    for path in sorted(folder.glob("outputs/*.png")):
-        name = f"copying_{path.name}"
-        copy(path, out_dir / name)
-        blocks.append(Figure(name, f"{path.stem}: learning curves"))
+    outputs = folder / "outputs"
+    stems = {path.stem for ending in ("svg", "png") for path in outputs.glob(f"*.{ending}")}
+    variants = {f"{stem}{variant}" for stem in stems for variant in VARIANTS}
+    for stem in sorted(stems - variants):
+        block, drawn = figure_of(outputs / stem, "copying", f"{stem}: {copying.CAPTION}", out_dir)
+        blocks += [block] if block else []
+        if any(log.stat().st_mtime > drawn for log in folder.glob("logs/*.pkl")):
+            blocks.append(Note(f"Figure {stem}: some learning curves are newer: {DRAW_COPYING}"))
     return [Heading(2, "Sequence copying"), *blocks] if blocks else []
 
 
-def copy(source: Path, target: Path) -> bool:
-    """Copy a file, if it exists."""
+def copy(source: Path, prefix: str, out_dir: Path) -> tuple[str, float] | tuple[None, float]:
+    """Copy a file into the report, if it exists: the name of the copy, and the file's age."""
     if not source.is_file():
-        return False
-    with storage.atomic_write(target) as file:
+        return None, 0
+    name = f"{prefix}_{source.name}"
+    with storage.atomic_write(out_dir / name) as file:
         file.write(source.read_bytes())
-    return True
+    return name, source.stat().st_mtime

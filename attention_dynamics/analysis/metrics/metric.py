@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention_dynamics.analysis.metrics.rows import shuffle
+from attention_dynamics.analysis.metrics.rows import mean_agreement, shuffle
+from attention_dynamics.analysis.ragged import Ragged
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,18 @@ class Metric:
     match_shuffled: (
         Callable[[np.ndarray, np.ndarray, np.ndarray, np.random.Generator], np.ndarray] | None
     ) = None
+
+    def agreement(self, u: Ragged, v: Ragged) -> float:
+        """``A(u, v)`` of the same rows: the mean over those where the metric is defined.
+
+        Raises
+        ------
+        ValueError
+            if the rows of u and v differ in length.
+        """
+        if not np.array_equal(u.offsets, v.offsets):
+            raise ValueError("the rows of u and v differ in length")
+        return mean_agreement(self.match(u.values, v.values, u.offsets))
 
     def shuffled(
         self, u: np.ndarray, v: np.ndarray, offsets: np.ndarray, rng: np.random.Generator

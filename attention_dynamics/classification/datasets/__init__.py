@@ -9,11 +9,12 @@ from attention_dynamics.classification.datasets import (
     furd,
     imdb,
     newsgroups,
+    own,
     reviews,
     sns,
     toy,
 )
-from attention_dynamics.classification.datasets.corpus import Corpus
+from attention_dynamics.corpus import Datasets
 
 CORPORA = (
     imdb.CORPUS,
@@ -25,4 +26,4 @@ CORPORA = (
     sns.CORPUS,
     toy.CORPUS,
 )
-DATASETS: dict[str, Corpus] = {corpus.name: corpus for corpus in CORPORA}
+DATASETS = Datasets(CORPORA, own.entry, "_train.json")

@@ -22,17 +22,17 @@ RUNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus(BaseCorpus):
-    """A dataset of sentences with two classes.
+    """A dataset of sentences with labels.
 
     Attributes
     ----------
     read : ``(paths of the files, "train" or "test", seed)`` to that split's examples
-    labels : what label 0 means, and what label 1
+    labels : the name of label 0, of label 1, ...; empty if the processed file has them
     sample : default number of sentences drawn from each split; None for all
     """
 
     read: Callable[[list[Path], str, int], Examples]
-    labels: tuple[str, str]
+    labels: tuple[str, ...]
     sample: int | None = None
     runs: tuple[PublishedRun, ...] = RUNS
     train: str = "--steps 4000 --save_every 250 --custom_saves 0,10,50,100,150,200,250"

@@ -43,4 +43,8 @@ CORPUS = Corpus(
     read=read,
     labels=("negative", "positive"),
     published=True,
+    authors={
+        **{"agr_unif": 0.198, "agr_px": 0.336, "agr_grad": 0.224, "baseline": 0.083},
+        **{"xi_unif": 0.782, "xi_px": None, "xi_grad": 0.782, "best_perf": 0.835},
+    },
 )

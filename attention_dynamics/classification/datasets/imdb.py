@@ -26,4 +26,8 @@ CORPUS = Corpus(
     labels=("negative", "positive"),
     published=True,
     embedding="--epochs 60 --lr 0.00005",
+    authors={
+        **{"agr_unif": 0.526, "agr_px": 0.816, "agr_grad": 0.616, "baseline": 0.056},
+        **{"xi_unif": 0.868, "xi_px": 0.889, "xi_grad": 0.868, "best_perf": 0.896},
+    },
 )

@@ -38,11 +38,11 @@ def read_csv(paths: list[Path], name: str, classes: dict[str, int | None]) -> Ex
             raise damaged(name, rows.line_num, str(error)) from None
 
 
-def part_of(examples: Iterable[Item], split: str, seed: int) -> list[Item]:
-    """The ``train`` or ``test`` part, 80% or 20%, of examples that come without a split."""
+def part_of(examples: Iterable[Item], split: str, seed: int, share: float = 0.8) -> list[Item]:
+    """The ``train`` part, a share of the whole, or the ``test`` part of undivided examples."""
     shuffled = list(examples)
     random.Random(seed).shuffle(shuffled)
-    n_train = round(0.8 * len(shuffled))
+    n_train = round(share * len(shuffled))
     return shuffled[:n_train] if split == "train" else shuffled[n_train:]
 
 

@@ -4,8 +4,8 @@ To add one, copy a file that is like it (``multi30k.py`` has a sentence a line, 
 it here.
 """
 
-from attention_dynamics.translation.datasets import iwslt14, multi30k, news_commentary, toy
-from attention_dynamics.translation.datasets.corpus import Corpus
+from attention_dynamics.corpus import Datasets
+from attention_dynamics.translation.datasets import iwslt14, multi30k, news_commentary, own, toy
 
 CORPORA = (
     multi30k.CORPUS,
@@ -15,4 +15,4 @@ CORPORA = (
     news_commentary.IT_PT,
     toy.CORPUS,
 )
-DATASETS: dict[str, Corpus] = {corpus.name: corpus for corpus in CORPORA}
+DATASETS = Datasets(CORPORA, own.entry, "/train.src")

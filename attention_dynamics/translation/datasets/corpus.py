@@ -26,12 +26,12 @@ class Options:
     Attributes
     ----------
     max_length : words of the longest sentence that is kept
-    val_size : number of pairs to draw for validation
+    val_size : number of pairs to draw for validation; None for the dataset's own
     """
 
     seed: int
     max_length: int
-    val_size: int
+    val_size: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,4 +57,9 @@ class Corpus(BaseCorpus):
     vocab_size: int = 8000
     pieces: str = "unigram"
     runs: tuple[PublishedRun, ...] = RUNS
+    train: str = f"--epochs 20 {SAVES}"
     evaluate: str = EVALUATE
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        return (*self.names, self.folder)

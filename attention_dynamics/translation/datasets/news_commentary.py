@@ -1,6 +1,5 @@
 """news_commentary_v14_x_y: News Commentary v14, three pairs of languages."""
 
-import random
 from pathlib import Path
 
 from attention_dynamics.cli import InputError
@@ -13,7 +12,13 @@ from attention_dynamics.translation.datasets.corpus import (
     Pair,
     Splits,
 )
-from attention_dynamics.translation.datasets.readers import leave_out_empty, read_lines
+from attention_dynamics.translation.datasets.readers import (
+    draw_validation,
+    leave_out_empty,
+    read_lines,
+)
+
+VAL_SIZE = 2000  # pairs for validation
 
 
 def corpus(x: str, y: str, epochs: int, last_iterations: tuple[int, ...]) -> Corpus:
@@ -22,7 +27,7 @@ def corpus(x: str, y: str, epochs: int, last_iterations: tuple[int, ...]) -> Cor
 
     def read(paths: list[Path], options: Options) -> Splits:
         pairs = leave_out_empty(read_pairs(paths, name))
-        return draw_validation(pairs, options.val_size, options.seed)
+        return draw_validation(pairs, options.val_size or VAL_SIZE, options.seed)
 
     url = f"http://data.statmt.org/news-commentary/v14/training/{name}.gz"
     return Corpus(
@@ -51,17 +56,6 @@ def read_pairs(paths: list[Path], name: str) -> list[Pair]:
             )
         pairs.append((columns[0].strip(), columns[1].strip()))
     return pairs
-
-
-def draw_validation(pairs: list[Pair], val_size: int, seed: int) -> Splits:
-    """Draw ``val_size`` of the pairs for validation."""
-    if val_size >= len(pairs):
-        raise InputError(f"--val_size {val_size}: there are no more than {len(pairs):,} pairs")
-    chosen = set(random.Random(seed).sample(range(len(pairs)), val_size))
-    return {
-        "train": [pair for i, pair in enumerate(pairs) if i not in chosen],
-        "val": [pairs[i] for i in sorted(chosen)],
-    }
 
 
 EN_NL = corpus("en", "nl", 40, (50000, 60000, 70000, 80000, 90000, 100000, 130000))

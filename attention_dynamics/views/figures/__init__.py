@@ -1,6 +1,6 @@
 """The figures of a dataset. To add one, copy ``sentence.py`` and add the module to the table."""
 
-from attention_dynamics.views.figures import dynamics, sentence
+from attention_dynamics.views.figures import dynamics, sentence, words
 from attention_dynamics.views.figures.figure import Figure
 
 FIGURES: dict[str, Figure] = {
@@ -8,5 +8,6 @@ FIGURES: dict[str, Figure] = {
     for module in (
         dynamics,
         sentence,
+        words,
     )
 }

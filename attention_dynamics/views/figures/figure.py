@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from attention_dynamics.analysis.task import Task
+from attention_dynamics.views.drawing import Rows, Style
+
+SENTENCES = {"test": "test sentences", "val": "validation sentences", "train": "training sentences"}
+MEASURES = {"acc": "accuracy", "bleu": "BLEU"}
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,19 @@ class Figure:
     Attributes
     ----------
     caption : for the report
-    draw : gives a figure of matplotlib
+    draw : gives a figure of matplotlib, and the numbers that it shows, a dict for each row of
+        ``<dataset>_<name>.csv``. Sizes and colours that it does not name are those of the style
+        and width that are asked for
     from_results : it shows collected results, so it is as old as they are
     """
 
     name: str
     caption: str
-    draw: Callable[[Material], Any]
+    draw: Callable[[Material, Style], tuple[Any, Rows]]
     from_results: bool = False
+
+
+def sentences_and_measure(performance: str) -> tuple[str, str]:
+    """``("test sentences", "accuracy")`` of ``test_acc``: on what, and what was measured."""
+    split, _, measure = performance.partition("_")
+    return SENTENCES.get(split, split), MEASURES.get(measure, measure)

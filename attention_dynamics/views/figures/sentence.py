@@ -1,7 +1,9 @@
 """One evaluated sentence at several checkpoints: attention, evidence and compared columns."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,12 @@ import numpy as np
 from attention_dynamics.analysis.columns import Column
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.task import Task
-from attention_dynamics.views.drawing import pyplot
-from attention_dynamics.views.figures.figure import Figure
+from attention_dynamics.views.drawing import Rows, Style, colormap, figure_width, pyplot
+from attention_dynamics.views.figures.figure import Figure, Material, sentences_and_measure
 
-# From nothing to much, and from "speaks against" to "speaks for": told apart in grey, too.
-SHADES = {"alpha": "Blues", "signed": "PuOr_r"}
+POINT = 1 / 72  # inches
+LARGEST_TEXT = 7  # points, of tokens
+CELL = 0.08  # inches: the side of a cell whose token can just be read
 
 
 @dataclass(frozen=True)
@@ -25,130 +28,213 @@ class Sentence:
     title : what it is
     source : its tokens
     target : the tokens that have a distribution over ``source`` each; None for a single one
-    entries : where these distributions stand in the dump's columns, end to end
-    sign : of β, so that larger means "speaks for the gold label"
+    column : of (column, run, iteration): its values, (distributions, source), or None if they were
+        not computed; larger ones of beta and of compared columns speak for the gold label or token
     """
 
     title: str
     source: list[str]
     target: list[str] | None
-    entries: slice
-    sign: float = 1.0
+    column: Callable[[str, str, int], np.ndarray | None]
 
 
 def sentence_of(task: Task, dump: dict[str, Any], number: int) -> Sentence:
     """An evaluated sentence by its number."""
     sentences, vocab = task.sentences_of(dump), dump["vocab"]
-    title = f"{dump['dataset']}, sentence {number} ({sentences.splits[number]})"
-    label = None if sentences.labels is None else int(sentences.labels[number])
-    return Sentence(
-        title=title if label is None else f"{title}, label {label}",
-        source=[vocab[token] for token in sentences.source[number]],
-        target=None
-        if sentences.target is None
-        else [vocab[token] for token in sentences.target[number]],
-        entries=slice(*sentences.entries[[number, number + 1]]),
-        sign=1.0 if label is None else 2 * label - 1,
-    )
+    split = str(sentences.splits[number])
+    performance = task.performances[split][0]
+    evidence = task.evidence_of(dump, {}, split, performance)
+    rows = sentences.rows_of(split)
+    chosen = sentences.take(rows)
+    entries = slice(*chosen.entries[number - rows.start :][:2])
+    shape = int(chosen.distributions[number - rows.start]), -1
+
+    def column(name: str, run: str, iteration: int) -> np.ndarray | None:
+        values = evidence.column(name, run, iteration)
+        return None if values is None else values[entries].reshape(shape)
+
+    def words(tokens: np.ndarray) -> list[str]:
+        return task.show([vocab[token] for token in tokens])[0]
+
+    kind = sentences_and_measure(performance)[0].removesuffix("s")
+    title = f"{dump['dataset']}, {kind} {number}"
+    if sentences.labels is not None:
+        label = int(sentences.labels[number])
+        name = dump.get("labels", ["0", "1"])[label]
+        title += f", label: {name}".replace("$", r"\$")  # no formula
+    target = None if sentences.target is None else words(sentences.target[number])
+    return Sentence(title, words(sentences.source[number]), target, column)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A column of a run at the checkpoints, one array (distributions, source) for each."""
+
+    symbol: str
+    title: str
+    name: str
+    run: str
+    values: list[np.ndarray]
+    drawn: list[np.ndarray]
+
+
+def blocks_of(
+    sentence: Sentence, runs: RunNames, iterations: list[int], columns: dict[str, Column]
+) -> list[Block]:
+    """α of the gold run, β of the uniform run and compared columns (Δ) of the gold run.
+
+    What is not α is divided by the largest absolute value of its distribution, since these grow
+    over training. A translation's β, a log-probability, is taken relative to its mean over the
+    source tokens first.
+    """
+    chosen = {"alpha": ("α", runs.gold), "beta": ("βᵘᶠ", runs.uniform)}
+    chosen |= {name: (c.symbol, runs.gold) for name, c in columns.items() if c.compared}
+    blocks = []
+    for name, (symbol, run) in chosen.items():
+        found = [sentence.column(name, run, iteration) for iteration in iterations]
+        values = [value for value in found if value is not None]
+        if len(values) < len(iterations):
+            continue
+        drawn = values
+        if name == "beta" and sentence.target is not None:
+            drawn = [value - value.mean(axis=1, keepdims=True) for value in drawn]
+        if name != "alpha":
+            drawn = [value / largest(value) for value in drawn]
+        words = f"{symbol}: {columns[name].words or name}"
+        of_run = "with uniform attention" if run == runs.uniform else f"of the gold run, {run}"
+        title = f"{words} {of_run}"
+        blocks.append(Block(symbol, title, name, run, values, drawn))
+    return blocks
+
+
+def largest(values: np.ndarray) -> np.ndarray:
+    """The largest absolute value of each distribution, but never 0: (distributions, 1)."""
+    return np.maximum(np.abs(values).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
 def draw_sentence(
-    dump: dict[str, Any], sentence: Sentence, iterations: list[int], columns: dict[str, Column]
-) -> Any:
-    """α of the gold run, β of the uniform run and compared columns (Δ) of the gold run.
+    sentence: Sentence,
+    runs: RunNames,
+    iterations: list[int],
+    columns: dict[str, Column],
+    style: Style,
+) -> tuple[Any, Rows]:
+    """The blocks of :func:`blocks_of`, one below the other, and below them their colour bars.
 
     One distribution: a row for each checkpoint. Several (a translation): a map of target × source
-    for each. Shades of α go from 0 to the largest; the others are white at 0, and each
-    distribution has a scale of its own, since they grow over training. A translation's β, a
-    log-probability, is drawn relative to its mean over the source tokens.
+    for each, as many beside one another as can be read.
     """
     plt = pyplot()
-    runs = RunNames.of(set(dump["alpha"]), dump["dataset"])
-    n_rows = 1 if sentence.target is None else len(sentence.target)
+    blocks = blocks_of(sentence, runs, iterations, columns)
+    width = figure_width()
+    y_tokens = sentence.target or [str(iteration) for iteration in iterations]
+    below = 0.06 + text_width(sentence.source)
+    beside = 0.35 + text_width(y_tokens)
+    room = width - beside
+    n_source = len(sentence.source)
+    across, down, cell, head = 1, 1, 0.17, 0.1
+    if sentence.target is not None:
+        fitting = int(np.clip(room / (n_source * CELL + 0.1), 1, len(iterations)))
+        down = math.ceil(len(iterations) / fitting)
+        across = math.ceil(len(iterations) / down)
+        cell, head = 0.11, 0.22
+    heights = [0.22 + down * (cell * len(y_tokens) + head)] * len(blocks)
+    # a last line with holes: the maps above them have tokens, too
+    heights[-1] += below * (2 if len(iterations) % across else 1)
+    heights.append(0.9)  # of the colour bars
 
-    def values(column: str, name: str, iteration: int) -> np.ndarray:
-        entries = dump[column][name, iteration][sentence.entries].reshape(n_rows, -1)
-        if column == "beta":
-            entries = entries * sentence.sign
-            if sentence.target is not None:
-                entries = entries - entries.mean(axis=1, keepdims=True)
-        if column != "alpha":
-            largest = np.abs(entries).max(axis=1, keepdims=True)
-            entries = entries / np.maximum(largest, np.finfo(np.float32).tiny)
-        return entries  # (rows, source)
-
-    blocks = [("α", "alpha", runs.gold), ("βᵘᶠ", "beta", runs.uniform)]
-    blocks += [
-        (column.symbol, name, runs.gold)
-        for name, column in columns.items()
-        if column.compared and all((runs.gold, it) in dump.get(name, {}) for it in iterations)
-    ]
-    shown = {
-        notation: [values(column, name, it) for it in iterations]
-        for notation, column, name in blocks
-    }
-    largest = max(entries.max() for entries in shown["α"])
-    shades = {
-        notation: {"cmap": SHADES["alpha"], "vmin": 0, "vmax": largest}
-        if notation == "α"
-        else {"cmap": SHADES["signed"], "vmin": -1, "vmax": 1}
-        for notation in shown
-    }
-    if sentence.target is None:
-        height = 1.6 + 0.26 * len(iterations) * len(blocks)
-        figure, axes = plt.subplots(
-            len(blocks),
-            1,
-            figsize=(1.6 + 0.42 * len(sentence.source), height),
-            sharex=True,
-            layout="constrained",
-        )
-        for axis, (notation, rows) in zip(axes, shown.items()):
-            image = axis.imshow(np.concatenate(rows), aspect="auto", **shades[notation])
-            axis.set_yticks(range(len(iterations)), iterations, fontsize=7)
-            axis.set_ylabel(f"{notation}\niteration", fontsize=8)
+    figure = plt.figure(figsize=(width, 0.3 + sum(heights)), layout="constrained")
+    figure.suptitle(sentence.title, fontweight="bold")
+    *parts, foot = figure.subfigures(len(heights), 1, height_ratios=heights)
+    top = max(value.max() for value in blocks[0].drawn)
+    shades = {"cmap": colormap(style.alpha), "vmin": 0, "vmax": top, "aspect": "auto"}
+    signed = {"cmap": colormap(style.signed), "vmin": -1, "vmax": 1, "aspect": "auto"}
+    size = min(LARGEST_TEXT, (room / across - 0.1) / n_source / POINT * 0.95)
+    images = []
+    for part, block in zip(parts, blocks):
+        part.suptitle(block.title, x=0.01, ha="left")
+        look = shades if block.name == "alpha" else signed
+        maps = block.drawn if sentence.target else [np.concatenate(block.drawn)]
+        axes = list(part.subplots(down, across, squeeze=False).flat)
+        for number, (axis, values) in enumerate(zip(axes, maps)):
+            images.append(axis.imshow(values, **look))
             axis.tick_params(length=0)
-            figure.colorbar(image, ax=axis, pad=0.01).ax.tick_params(labelsize=7)
-        ticks(axes[-1].set_xticks, sentence.source, rotation=60)
-    else:
-        side = 0.17 * max(len(sentence.source), 8), 0.17 * max(n_rows, 8)
-        figure, axes = plt.subplots(
-            len(blocks),
-            len(iterations),
-            figsize=(1.6 + side[0] * len(iterations), 1.8 + side[1] * len(blocks)),
-            sharex=True,
-            sharey=True,
-            squeeze=False,
-            layout="constrained",
-        )
-        for number, (row, (notation, maps)) in enumerate(zip(axes, shown.items())):
-            for axis, iteration, entries in zip(row, iterations, maps):
-                image = axis.imshow(entries, aspect="auto", **shades[notation])
-                axis.tick_params(length=0)
-                if number == 0:
-                    axis.set_title(f"iteration {iteration}", fontsize=8)
-                if number == len(blocks) - 1:
-                    ticks(axis.set_xticks, sentence.source, rotation=90)
-            ticks(row[0].set_yticks, sentence.target)
-            row[0].set_ylabel(notation)
-            figure.colorbar(image, ax=row, pad=0.01).ax.tick_params(labelsize=7)
-    figure.suptitle(sentence.title, fontsize=9)
-    return figure
+            axis.spines[:].set_visible(True)
+            shown = block is blocks[-1] and number + across >= len(maps)
+            ticks(axis.set_xticks, sentence.source if shown else [], size, rotation=90)
+            ticks(axis.set_yticks, y_tokens if number % across == 0 else [], LARGEST_TEXT)
+            if sentence.target is None:
+                axis.set_ylabel("iteration")
+            else:
+                axis.set_title(f"iteration {iterations[number]}", fontsize=LARGEST_TEXT)
+        for axis in axes[len(maps) :]:
+            axis.remove()
+    scales(foot, blocks, images, sentence.target is None)
+    rows = [
+        {
+            "column": block.name,
+            "run": block.run,
+            "iteration": iteration,
+            "target_position": None if sentence.target is None else row,
+            "target": None if sentence.target is None else sentence.target[row],
+            "position": place,
+            "token": sentence.source[place],
+            "value": float(value[row, place]),
+            "drawn": float(drawn[row, place]),
+        }
+        for block in blocks
+        for iteration, value, drawn in zip(iterations, block.values, block.drawn)
+        for row, place in product(*map(range, value.shape))
+    ]
+    return figure, rows
 
 
-def ticks(set_ticks: Callable, tokens: list[str], **options: Any) -> None:
+def scales(part: Any, blocks: list[Block], images: list[Any], is_label: bool) -> None:
+    """The colour bars: of α, and of all that has a sign."""
+    gold = "label" if is_label else "token"
+    of_row = f"{', '.join(block.symbol for block in blocks[1:])} ÷ largest absolute value\n"
+    of_row += "in the row" if is_label else "in the row; βᵘᶠ less its mean there"
+    axes = part.subplots(1, 2)
+    bars = [
+        part.colorbar(image, cax=axis, orientation="horizontal")
+        for image, axis in zip((images[0], images[-1]), axes)
+    ]
+    bars[1].set_ticks(
+        [-1, 0, 1], labels=[f"−1: against\nthe gold {gold}", "0", f"1: for\nthe gold {gold}"]
+    )
+    for bar, axis, label in zip(bars, axes, ("attention weight α\n(a row sums to 1)", of_row)):
+        bar.set_label(label, fontsize=LARGEST_TEXT)
+        axis.set_box_aspect(0.06)
+
+
+def text_width(tokens: list[str]) -> float:
+    """Of the longest token, in inches."""
+    from matplotlib.textpath import TextPath
+
+    paths = (TextPath((0, 0), token, size=LARGEST_TEXT, usetex=False) for token in tokens)
+    return max(float(path.get_extents().width) for path in paths) * POINT
+
+
+def ticks(set_ticks: Callable, tokens: list[str], size: float, **options: Any) -> None:
     """Label an axis with tokens, as they are: "$" begins no formula."""
     labels = [token.replace("$", r"\$") for token in tokens]
-    set_ticks(range(len(tokens)), labels, fontsize=7, **options)
+    set_ticks(range(len(tokens)), labels, fontsize=size, **options)
+
+
+def draw(material: Material, style: Style) -> tuple[Any, Rows]:
+    dump = material.dump
+    return draw_sentence(
+        sentence_of(material.task, dump, material.sentence),
+        RunNames.of(set(dump["alpha"]), dump["dataset"]),
+        material.iterations,
+        material.task.columns,
+        style,
+    )
 
 
 FIGURE = Figure(
     name="sentence",
-    caption="one sentence at several checkpoints: attention α, evidence βᵘᶠ, gradient influence Δ.",
-    draw=lambda material: draw_sentence(
-        material.dump,
-        sentence_of(material.task, material.dump, material.sentence),
-        material.iterations,
-        material.task.columns,
-    ),
+    caption="one sentence at several checkpoints: attention α, evidence βᵘᶠ, gradient influence Δ. "
+    "Brown speaks for the gold label or token, violet against it.",
+    draw=draw,
 )
