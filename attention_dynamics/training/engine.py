@@ -17,7 +17,6 @@ import reprlib
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from types import NoneType
 from typing import Any, ClassVar
 
 import torch
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
+from attention_dynamics.files.forms import Each, fits, number
 from attention_dynamics.training import optimizers
 
 
@@ -51,6 +51,13 @@ def _short(value: Any) -> str:
         return "a long number"
 
 
+def is_row(value: Any) -> bool:
+    """Whether a history can have it: a step, and figures under names, None where there is none."""
+    return fits(value, {"step": int}) and fits(
+        value, Each(str, lambda figure: figure is None or number(figure) or fits(figure, [number]))
+    )
+
+
 MAX_THREADS = 4096  # of a saved state
 
 
@@ -64,11 +71,11 @@ class Training:
     state : what the file holds
     """
 
-    types: ClassVar = {
+    form: ClassVar = {
         "settings": dict,
         "step": int,
-        "history": list,
-        "weights": dict,
+        "history": [is_row],
+        "weights": Each(str, Tensor),
         "optimizer": dict,
         "rng": Tensor,
         "threads": int,
@@ -76,7 +83,7 @@ class Training:
         "made_with": dict,
     }
 
-    own: ClassVar = {*types, "cuda_rng", "losses"}  # keys of the state that are not of ``more``
+    own: ClassVar = {*form, "cuda_rng", "losses"}  # keys of the state that are not of ``more``
 
     def __init__(self, path: Path | None, settings: dict[str, Any], do: str, every: float = 0):
         """Read the state of an earlier training, if there is one.
@@ -101,9 +108,8 @@ class Training:
             return
         state = storage.load_torch(path, do)
         if not (
-            isinstance(state, dict)
-            and all(isinstance(state.get(key), kind) for key, kind in self.types.items())
-            and all(map(is_row, state["history"]))
+            fits(state, self.form)
+            and all(row.keys() == state["history"][0].keys() for row in state["history"])
             and 0 < state["threads"] <= MAX_THREADS
         ):
             raise InputError(f"{path} is damaged: {do}")
@@ -222,15 +228,6 @@ class Training:
         if torch.cuda.is_available():
             self.state["cuda_rng"] = torch.cuda.get_rng_state()
         storage.save_torch(self.state, self.path)
-
-
-def is_row(value: Any) -> bool:
-    """Whether a history can have ``value``: a step, and numbers or None under names."""
-    return (
-        isinstance(value, dict)
-        and type(value.get("step")) is int
-        and all(isinstance(x, (int, float, list, NoneType)) for x in value.values())
-    )
 
 
 def mean(losses: Sequence[Tensor]) -> float | None:

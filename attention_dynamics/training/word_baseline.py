@@ -16,10 +16,16 @@ from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import Datasets, add_dataset
 from attention_dynamics.files import storage
+from attention_dynamics.files.forms import array, fits, number
 from attention_dynamics.training import optimizers
 from attention_dynamics.training.engine import Training, check_settings
 
 SAVE_AFTER = 20  # seconds between saves of an unfinished fit, at least
+FORM = {
+    "beta": lambda beta: array("f", 1)(beta) or array("f", 2)(beta),
+    "vocab": [str],
+    "settings": dict,
+}
 VERSION = 1  # of the mathematics: raise it when the same data give another β
 
 
@@ -52,7 +58,7 @@ def load_baseline(path: Path, vocab: list[str], make: str) -> dict[str, Any]:
         where it is missing or damaged, or was fitted with another vocabulary than ``vocab``.
     """
     baseline = storage.load_pickle(path, make)
-    if not isinstance(baseline, dict) or not {"beta", "vocab", "settings"} <= baseline.keys():
+    if not fits(baseline, FORM) or len(baseline["beta"]) != len(baseline["vocab"]):
         raise InputError(f"{path} is not a word baseline of this version: {make}")
     if baseline["vocab"] != vocab:
         raise InputError(f"{path} was fitted with another vocabulary: {make}")
@@ -71,7 +77,7 @@ def is_fitted(path: Path, settings: dict[str, Any]) -> bool:
         return False
     do = "delete it or choose another --outputs_dir"
     found = storage.load_pickle(path, do)
-    if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
+    if not fits(found, FORM):
         raise InputError(f"{path} is not a word baseline of this version: {do}")
     check_settings(found["settings"], settings, path, do)
     unfinished_path(path).unlink(missing_ok=True)  # a fit was killed before it did
@@ -114,6 +120,8 @@ def fit(
     if training.step:
         print(f"resuming in epoch {training.step // steps_per_epoch + 1}")
     best = training.state.get("best", {"epoch": 0, "val_loss": math.inf})
+    if not fits(best, {"epoch": int, "val_loss": number}):
+        raise InputError(f"{resume_path} is damaged: delete it")
 
     @lru_cache(maxsize=1)
     def order(epoch: int) -> np.ndarray:

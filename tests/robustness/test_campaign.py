@@ -101,16 +101,16 @@ def test_kills_lose_nothing(before, tries, tmp_path):
         end = run(root, STAGES[name])
         assert end.status == 0, (name, end)
         run(root, STAGES[name])  # nothing to do: what was left over goes
-        assert results_without_locks(root) == after(before, name), name
+        assert lasting_results(root) == after(before, name), name
     say("kills", counts)
 
 
-def results_without_locks(root: Path) -> dict[str, bytes]:
-    """A killed process leaves its lock's file, which is empty of meaning until the next one."""
+def lasting_results(root: Path) -> dict[str, bytes]:
+    """Without what an ended process may leave for the next: its lock, and the work that it did."""
     return {
         name: content
         for name, content in results(root).items()
-        if not name.endswith((".lock", ".tmp"))
+        if not name.endswith((".lock", ".tmp")) and ".parts/" not in name
     }
 
 
@@ -146,8 +146,9 @@ def test_a_training_that_is_terminated_again_and_again_makes_progress(before, tm
 
             def and_ask(number, handler):
                 found = original(number, handler)
-                cli.Termination.deferred = True
-                os.kill(os.getpid(), signal.SIGTERM)
+                if handler == cli.Termination.note:
+                    cli.Termination.deferred = True
+                    os.kill(os.getpid(), signal.SIGTERM)
                 return found
 
             signal.signal = and_ask
@@ -206,7 +207,10 @@ def test_a_flipped_bit_is_noticed(before, tries, tmp_path):
             assert str(damaged) in str(error) and "\n" not in str(error)
             counts["noticed"] += 1
         else:
-            assert same(found, read(path, "")), (path, place)
+            expected = read(path, "")
+            if read is storage.load_json:  # the flip may have renamed the key of the digest
+                found = {key: found[key] for key in expected}
+            assert same(found, expected), (path, place)
             counts["in the seal alone"] += 1
     say("flipped bits", counts)
 
@@ -283,14 +287,14 @@ def test_mutated_files_end_with_one_line(before, tries, tmp_path):
             path.write_text(json.dumps(changed(storage.load_json(path, ""), rng), default=str))
         else:
             path.write_bytes(mutated(path.read_bytes(), rng))
-        kept = results_without_locks(root)
+        kept = lasting_results(root)
         stage = STAGES[READERS[name]]
         if name == "resume.pt":
             stage = Stage(stage.folder, stage.command.replace("--steps 6", "--steps 8"), ())
         end = run(root, stage)
         assert end.status == 0 or one_line(end), (name, number, end)
         if end.status == 2:
-            assert results_without_locks(root) == kept, (name, number, end)
+            assert lasting_results(root) == kept, (name, number, end)
         counts["inputs"] += 1
         counts["refused" if end.status else "read"] += 1
     say("mutated inputs", counts)
@@ -330,6 +334,9 @@ def hostile_pickles() -> dict[str, bytes]:
         "altered class": b"\x80\x04cnumpy\ndtype\nN}X\x0c\x00\x00\x00__setstate__Ns\x86b.",
         "cycle": b"\x80\x04]q\x00h\x00a.",
     }
+
+
+HARMLESS = ("cycle", "lists in lists", "memo index", "long index")  # of this reader
 
 
 def hostile_archives(folder: Path) -> dict[str, Path]:
@@ -373,21 +380,24 @@ def in_bounds(action, folder: Path) -> None:
     assert status == 0, (status, why)
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in hostile_pickles() if n not in ("cycle", "lists in lists")]
-)
+@pytest.mark.parametrize("name", [n for n in hostile_pickles() if n not in HARMLESS])
 def test_a_hostile_pickle_takes_neither_memory_nor_time(name, tmp_path):
     path = tmp_path / "file.pkl"
     path.write_bytes(hostile_pickles()[name])
     in_bounds(lambda: storage.load_pickle(path, "remake it"), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["cycle", "lists in lists"])
-def test_containers_that_are_named_many_times_are_read_once(name, tmp_path):
-    """A billion entries in 200 bytes, none of them copied; whoever reads them checks the types."""
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_pickle_that_would_harm_other_readers_is_read(name, tmp_path):
+    """A billion entries in 200 bytes, none of them copied; memo entries at enormous places."""
     path = tmp_path / "file.pkl"
     path.write_bytes(hostile_pickles()[name])
-    assert isinstance(storage.load_pickle(path, ""), list)
+
+    def read() -> None:
+        storage.load_pickle(path, "")
+        raise InputError("read")
+
+    in_bounds(read, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["sparse", "one line"])
@@ -462,7 +472,7 @@ def test_a_full_disk_loses_nothing(before, tries, tmp_path):
         counts["noticed"] += end.status != 0
         assert run(root, STAGES[name]).status == 0
         run(root, STAGES[name])
-        assert results_without_locks(root) == after(before, name), name
+        assert lasting_results(root) == after(before, name), name
     say("full disks", counts)
 
 
@@ -487,7 +497,7 @@ def test_two_at_once(before, tries, tmp_path):
         assert any(end.status == 0 for end in ends)
         counts["pairs"] += 1
         counts["waited" if wait else "refused"] += 1
-        assert results_without_locks(root) == after(before, name), name
+        assert lasting_results(root) == after(before, name), name
     say("pairs", counts)
 
 
@@ -514,7 +524,7 @@ def test_output_that_cannot_be_written(stream, before, tmp_path):
         elif stream == "no error output":
             sys.stderr = None
         else:
-            sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="ascii")
+            sys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding="ascii")
 
     end = run(root, STAGES["collect"], install)
     if stream == "full disk":
