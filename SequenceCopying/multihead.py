@@ -26,7 +26,7 @@ from attention_dynamics.copying import combinations, heads, tables
 from attention_dynamics.copying.histories import LEARNED
 from attention_dynamics.copying.settings import add_settings, settings_of
 from attention_dynamics.copying.ways import add_way, way_of_training
-from attention_dynamics.files import storage
+from attention_dynamics.files import locks, storage
 
 QUICK = {
     "hidden_dim": 32,
@@ -105,6 +105,7 @@ def parse_args() -> argparse.Namespace:
     )
     cli.add_folders(parser, __file__, "logs")
     add_way(parser)
+    locks.add_flag(parser)
     if parser.parse_args().quick:
         parser.set_defaults(**QUICK)
     return parser.parse_args()
@@ -126,7 +127,7 @@ def main() -> None:
         raise InputError(
             f"{args.out_file} exists, but was not made by this run: give another --out_file"
         )
-    storage.make_folder(args.out_file.parent)
+    locks.hold(args.out_file, args.wait)
     combinations.check_kept(experiment)
 
     with way_of_training(args.device, args.way, args.jobs) as way:

@@ -28,7 +28,7 @@ from attention_dynamics.copying.model import build_copier
 from attention_dynamics.copying.settings import add_settings, settings_of
 from attention_dynamics.copying.tables import print_seeds
 from attention_dynamics.copying.ways import add_way, way_of_training
-from attention_dynamics.files import storage
+from attention_dynamics.files import locks, storage
 from attention_dynamics.training.engine import check_settings
 
 # the settings that the results are named after
@@ -70,6 +70,7 @@ def parse_args() -> argparse.Namespace:
     )
     cli.add_folders(parser, __file__, "logs")
     add_way(parser)
+    locks.add_flag(parser)
     args, rest = parser.parse_known_args()
     rest = [f"--{word}" if re.match(r"\w+=", word) else word for word in rest]
     args = parser.parse_args(rest, args)
@@ -94,9 +95,11 @@ def main() -> None:
     path = args.logs_dir / f"{args.exp_name}.pkl"
     parts = args.logs_dir / f"{args.exp_name}.parts"
 
+    locks.hold(path, args.wait)
     histories = load_histories(path, identity)
     missing = [seed for seed in range(args.seeds) if seed not in histories]
     if not missing:
+        shutil.rmtree(parts, ignore_errors=True)  # a run was killed before it did
         print(f"{path} is finished: {args.seeds} seeds")
         print_seeds([histories[seed] for seed in range(args.seeds)])
         return
@@ -107,7 +110,6 @@ def main() -> None:
         print(path)
         trained = train_all(tasks, settings, way, parts, sizes, finished=say)
 
-    histories = load_histories(path, identity)  # another run may have added seeds meanwhile
     histories |= {seed: trained[f"seed{seed}"] for seed in missing}
     histories = dict(sorted(histories.items()))
     storage.save_pickle({"settings": identity, "histories": histories}, path)

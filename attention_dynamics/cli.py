@@ -1,9 +1,12 @@
 """Pieces of a command line: flags, device, seeds, and errors of one line."""
 
 import argparse
+import atexit
+import contextlib
 import difflib
 import os
 import random
+import signal
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence, Sized
 from pathlib import Path
@@ -15,8 +18,31 @@ if TYPE_CHECKING:  # scripts show --help without the seconds that importing torc
     import torch
 
 
+# Closed when a script ends, in any way: locks, for instance.
+AT_END = contextlib.ExitStack()
+atexit.register(AT_END.close)
+
+
 class InputError(Exception):
     """What the user gave cannot be used. The message is one line and says what to do."""
+
+
+class Terminated(BaseException):
+    """SIGTERM asked the process to end."""
+
+
+class Termination:
+    """Whether SIGTERM has come. While it is deferred, a training ends after its next save."""
+
+    asked = False
+    deferred = False
+
+    @classmethod
+    def note(cls, *_: Any) -> None:
+        """What the signal calls."""
+        cls.asked = True
+        if not cls.deferred:
+            raise Terminated
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -58,44 +84,83 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (--help lists the flags)\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (--help lists the flags)\n")
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script's ``main``: bad input ends it with one line and status 2, Ctrl-C with 130."""
+    """Run a script's ``main``.
+
+    Bad input and errors of the system end it with one line and status 2, Ctrl-C with 130, SIGTERM
+    with 143 (128 and the signal, as schedulers expect).
+    """
     name = Path(sys.argv[0]).name
+    _prepare_streams()
+    Termination.asked = Termination.deferred = False
+    before = signal.signal(signal.SIGTERM, Termination.note)
     try:
-        main()
+        try:
+            with AT_END:
+                main()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        sys.stdout.flush()
     except InputError as error:
-        message = " ".join(str(error).split())
-        print(f"{name}: {message}", file=sys.stderr)
-        sys.exit(2)
+        _end(f"{name}: {' '.join(str(error).split())}", 2)
     except ModuleNotFoundError as error:
-        print(
-            f'{name}: {error.name or error} is not installed: run "pip install -r '
-            'requirements.txt" in the root of the repository',
-            file=sys.stderr,
-        )
-        sys.exit(2)
+        advice = 'run "pip install -r requirements.txt" in the root of the repository'
+        _end(f"{name}: {error.name or error} is not installed: {advice}", 2)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        print(f"{name}: not enough memory: try smaller sizes or batches", file=sys.stderr)
-        sys.exit(2)
+        _end(f"{name}: not enough memory: try smaller sizes or batches", 2)
     except BrokenPipeError:  # the output goes to "head", which has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        _end(None, 1)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        what = "the output" if error.filename is None else os.fsdecode(error.filename)
+        _end(f"{name}: {what}: {error.strerror}", 2)
     except KeyboardInterrupt:
-        print(
-            f"\n{name}: interrupted; the same command goes on from the last save", file=sys.stderr
-        )
-        sys.exit(130)
+        _end(f"\n{name}: interrupted: the same command resumes from the last save", 130)
+    except Terminated:
+        _end(f"{name}: terminated: the same command resumes from the last save", 143)
+
+
+def _prepare_streams() -> None:
+    """Let output never fail for what it says: a stream that is closed, or knows ASCII only."""
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, open(os.devnull, "w"))  # noqa: SIM115  (until the process ends)
+        elif hasattr(getattr(sys, stream), "reconfigure"):
+            getattr(sys, stream).reconfigure(errors="backslashreplace")
+
+
+def _end(line: str | None, status: int) -> NoReturn:
+    """Print a line where errors go, if that still works, and end."""
+    with contextlib.suppress(OSError):
+        if line is not None:
+            print(line, file=sys.stderr, flush=True)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # else the interpreter tries again, and complains
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(status)
+
+
+# What torch, oneDNN and C++ say in a RuntimeError.
+NO_MEMORY = (
+    "can't allocate memory",
+    "out of memory",
+    "could not create a primitive",
+    "could not create a memory",
+    "bad_alloc",
+)
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether numpy, or torch on a CPU or a GPU, was refused memory."""
-    words = "can't allocate memory", "out of memory"  # torch says so in a RuntimeError
-    return isinstance(error, MemoryError) or any(some in str(error) for some in words)
+    return isinstance(error, MemoryError) or any(some in str(error) for some in NO_MEMORY)
 
 
 def positive_int(text: str) -> int:

@@ -19,6 +19,7 @@ from attention_dynamics.classification.data import Sentences, beta_path, load_da
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.model import nll
 from attention_dynamics.classification.word_baseline import WordBaseline
+from attention_dynamics.files import locks
 from attention_dynamics.training import word_baseline
 
 
@@ -32,6 +33,7 @@ def parse_args():
     )
     cli.add_folders(parser, __file__, "data", "outputs")
     cli.add_device(parser)
+    locks.add_flag(parser)
     return parser.parse_args()
 
 
@@ -42,6 +44,7 @@ def main():
     test_set = dataset.test.first(args.test_set_size)
     path = beta_path(args.outputs_dir, args.dataset, args.embed_dim)
     settings = word_baseline.settings_of(args, test_set_size=len(test_set), data=dataset.digest)
+    locks.hold(path, args.wait)
     if word_baseline.is_fitted(path, settings):
         return
 

@@ -22,6 +22,7 @@ from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import dumped_sentences, evaluate_checkpoint
 from attention_dynamics.classification.model import VERSION, build, load_config
 from attention_dynamics.corpus import add_dataset
+from attention_dynamics.files import locks
 from attention_dynamics.training import checkpoints
 
 
@@ -38,6 +39,7 @@ def parse_args():
     checkpoints.add_flags(parser)
     cli.add_folders(parser, __file__, "data", "models", "outputs", "configs")
     cli.add_device(parser)
+    locks.add_flag(parser)
     return parser.parse_args()
 
 
@@ -69,7 +71,7 @@ def main():
     def evaluate(entry: checkpoints.CheckpointSpec, checkpoint):
         model = build(config, len(dataset.vocab), entry.uniform, len(dataset.labels))
         model.to(device).requires_grad_(False)
-        checkpoints.load_weights(model, checkpoint, train)
+        checkpoints.load_weights(model, checkpoint, train, entry)
         columns = evaluate_checkpoint(model, sentences, splits, entry.calculate_grad, device)
         metas = columns["metas"]
         cli.say(
@@ -79,6 +81,7 @@ def main():
         return columns
 
     path = dump_path(args.outputs_dir, args.dataset)
+    locks.hold(path, args.wait)
     count = evaluate_missing(path, header, evaluated, paths, evaluate)
     print(f"{path}: {len(evaluated)} checkpoints, {count} of them evaluated now")
 

@@ -27,6 +27,7 @@ from attention_dynamics.classification.logistic import (
 )
 from attention_dynamics.classification.model import predict
 from attention_dynamics.corpus import add_dataset
+from attention_dynamics.files import locks
 from attention_dynamics.training import word_baseline
 
 
@@ -41,6 +42,7 @@ def parse_args():
     )
     parser.add_argument("--seed", type=cli.seed, default=0, help="seed of what is held out")
     cli.add_folders(parser, __file__, "data", "outputs")
+    locks.add_flag(parser)
     return parser.parse_args()
 
 
@@ -51,6 +53,7 @@ def main():
     path = logistic_path(args.outputs_dir, args.dataset)
     settings = {"seed": args.seed, "test_set_size": len(test_set), "version": word_baseline.VERSION}
     settings |= {"data": dataset.digest}
+    locks.hold(path, args.wait)
     if word_baseline.is_fitted(path, settings):
         return
 

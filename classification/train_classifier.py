@@ -21,6 +21,7 @@ from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import validate
 from attention_dynamics.classification.model import VERSION, build, load_config, nll
 from attention_dynamics.corpus import add_dataset
+from attention_dynamics.files import locks
 from attention_dynamics.training import optimizers, runs
 from attention_dynamics.training.engine import mean, shown
 from attention_dynamics.training.runs import Run, run_folder, saved_steps
@@ -49,6 +50,7 @@ def parse_args():
     cli.add_folders(parser, __file__, "data", "models")
     runs.add_drop_resume(parser)
     cli.add_device(parser)
+    locks.add_flag(parser)
     return parser.parse_args()
 
 
@@ -63,6 +65,7 @@ def main():
     settings = {**config, "seed": args.seed, "uniform": args.uniform, "version": VERSION}
     settings |= {"optimizer": args.optimizer, "lr": args.lr, "data": dataset.digest}
     folder = run_folder(args.models_dir, args.dataset, config, args.seed, args.uniform)
+    locks.hold(folder, args.wait)
     run = Run(folder, settings, args.steps, saves)
     if run.finished:
         print(f"{folder} is finished: {args.steps} steps")

@@ -28,6 +28,16 @@ Result = tuple[int, str, str]
 Content = bytes | str
 
 
+def pytest_addoption(parser) -> None:
+    parser.addoption(
+        "--long",
+        type=float,
+        default=0,
+        metavar="MINUTES",
+        help="let tests/robustness try for so long (default: a few tries of each kind)",
+    )
+
+
 # Stage scripts
 
 

@@ -357,6 +357,7 @@ class TestLogisticBaseline:
         raw = json.loads(path.read_text())
         raw["XY"] = [pair for pair in raw["XY"] if pair[1] == kept]
         path.write_text(json.dumps(raw))
+        (path.parent / "toy_files.json").unlink()  # it would tell
         result = call("logistic_beta.py", *self.flags(workplace), capsys=capsys)
         assert_one_line(result, "too few sentences of one label")
         assert not (workplace / "outputs" / "toy_logistic_beta.pkl").exists()
@@ -663,6 +664,7 @@ class TestFloatLabels:
         raw = json.loads(path.read_text())
         raw["XY"][7][1] = label
         path.write_text(json.dumps(raw))
+        (path.parent / "toy_files.json").unlink()  # it would tell
         result = call("train_classifier.py", *train_flags(folder), capsys=capsys)
         assert_one_line(result, "toy_test.json: XY[7]", repr(label), "not a number from 0 to 1")
         assert not (folder / "models").exists()
@@ -780,7 +782,7 @@ class TestGoingOn:
 
     def test_evaluation_sees_a_new_checkpoint(self, workplace, capsys):
         folder = workplace / "models" / "toy" / "h_dim=48,b_size=32,seed=13,normal"
-        shutil.copy(folder / "model90", folder / "model119")
+        torch.save(torch.load(folder / "model90"), folder / "model119")  # without a seal
         _, out, _ = call("eval_dump.py", *dump_flags(workplace), capsys=capsys)
         assert "24 checkpoints, 1 of them evaluated now" in out
         dump = load(workplace / "outputs" / "toy_logs.pkl")
@@ -824,7 +826,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
         _, out, _ = call(
             "embedding_beta.py", *flags, "--outputs_dir", tmp_path / "parts", capsys=capsys
         )
-        assert "resuming after epoch 5" in out
+        assert "resuming in epoch 6" in out
         assert files_in(tmp_path / "parts") == files_in(tmp_path / "whole")
 
     def test_the_number_of_threads_stays(self, experiment, tmp_path):
@@ -911,6 +913,7 @@ class TestBadInput:
         raw = json.loads(path.read_text())
         raw["XY"] = raw["XY"][:-1]
         path.write_text(json.dumps(raw))
+        (path.parent / "toy_files.json").unlink()  # it would tell
         result = call("train_classifier.py", *train_flags(workplace), capsys=capsys)
         assert_one_line(result, "other data")
 

@@ -94,7 +94,7 @@ def test_multi30k(tmp_path, capsys):
         assert "left out 1 pairs with an empty side" in out
         assert "train: 7 sentence pairs" in out and "val: 1 sentence pairs" in out
         files = files_in(folder / "multi30k")
-        assert list(files) == ["train.de", "train.en", "val.de", "val.en"]
+        assert list(files) == ["files.json", "train.de", "train.en", "val.de", "val.en"]
         assert files["train.de"].decode() == "".join(f"Satz {i} ä\n" for i in range(7))
         assert files["train.en"].decode() == "".join(f"Sentence  {i}\n" for i in range(7))
         assert files["val.de"].decode() == "Ein Satz\u2028 hier\n"
@@ -153,7 +153,9 @@ def test_iwslt14(tmp_path, capsys):
     titles = [("de : a talk", "en : a talk"), ("de : about it", "en : about it")]
     kept = [(speaker, speaker), *titles, *kept]
     folder = tmp_path / "iwslt14"
-    assert sorted(files_in(folder)) == ["train.de", "train.en", "valid.de", "valid.en"]
+    assert sorted(files_in(folder)) == [
+        *("files.json", "train.de", "train.en", "valid.de", "valid.en")
+    ]
     found = {
         split: list(zip(*(read_lines(folder / f"{split}.{side}") for side in ("de", "en"))))
         for split in ("train", "valid")
@@ -217,6 +219,7 @@ def test_news_commentary(tmp_path, capsys):
     folder = tmp_path / "one" / "news-commentary-v14-en-nl"
     assert files_in(folder) == files_in(tmp_path / "two" / "news-commentary-v14-en-nl")
     assert sorted(files_in(folder)) == [
+        "files.json",
         "train.src",
         "train.src_raw",
         "train.trg",
@@ -227,7 +230,7 @@ def test_news_commentary(tmp_path, capsys):
     sides = {
         name: json.loads((folder / name).read_text())
         for name in files_in(folder)
-        if not name.endswith("raw")
+        if not name.endswith(("raw", ".json"))
     }
     for side in ("src", "trg"):
         assert read_lines(folder / f"train.{side}_raw") == sides[f"train.{side}"]

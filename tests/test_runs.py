@@ -10,7 +10,7 @@ from torch import nn
 
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.cli import InputError
-from attention_dynamics.files import storage
+from attention_dynamics.files import seal, storage
 from attention_dynamics.training import checkpoints
 from attention_dynamics.training.checkpoints import (
     CheckpointSpec,
@@ -485,7 +485,11 @@ def test_a_run_is_extended(tmp_path):
     assert train(extended, 40) == 20
     expected = files_of(longer)
     # the end of the shorter run stays; in the longer it is the checkpoint before step 20
-    assert files_of(extended) == {**expected, "model19": expected["model20"]}
+    ends = [seal.read(path) for path in (extended / "model19", longer / "model20")]
+    assert ends[0].content == ends[1].content
+    assert [end.of["step"] for end in ends] == [19, 20]
+    (extended / "model19").unlink()
+    assert files_of(extended) == expected
     assert history_steps(extended) == history_steps(longer) == [*range(0, 40, 5), 40]
 
 
@@ -679,10 +683,10 @@ def test_a_full_disk_leaves_a_run_that_resumes(whole, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     save_torch, calls = storage.save_torch, iter(range(100))
 
-    def fail(value, path):
+    def fail(value, path, of=None):
         if next(calls) == 8:
             raise InputError(f"{path} could not be written: No space left on device")
-        save_torch(value, path)
+        save_torch(value, path, of)
 
     with monkeypatch.context() as patch:
         patch.setattr(storage, "save_torch", fail)

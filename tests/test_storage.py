@@ -94,7 +94,7 @@ def test_a_disk_that_is_full(kind, tmp_path):
 
             value = torch.zeros(100_000)
         else:
-            value = "x" * 100_000
+            value = {"text": "x" * 100_000} if kind == "json" else "x" * 100_000
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
         cli.run(lambda: getattr(storage, f"save_{kind}")(value, Path(path)))

@@ -25,10 +25,11 @@ def toy(tmp_path_factory):
 
 @pytest.fixture
 def copy(toy, tmp_path):
-    """Its files, to be spoilt."""
+    """Its files, to be spoilt, without the record that would tell."""
     (tmp_path / "toy").mkdir()
     for path in (toy / "toy").iterdir():
-        (tmp_path / "toy" / path.name).write_bytes(path.read_bytes())
+        if path.name != data.RECORD:
+            (tmp_path / "toy" / path.name).write_bytes(path.read_bytes())
     return tmp_path
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from attention_dynamics import cli
+from attention_dynamics.files import locks
 from attention_dynamics.training import word_baseline
 from attention_dynamics.translation.data import Pairs, add_vocab_size, beta_path, load_dataset
 from attention_dynamics.translation.datasets import DATASETS
@@ -31,6 +32,7 @@ def parse_args():
     add_vocab_size(parser)
     cli.add_folders(parser, __file__, "data", "outputs")
     cli.add_device(parser)
+    locks.add_flag(parser)
     return parser.parse_args()
 
 
@@ -42,6 +44,7 @@ def main():
     settings = word_baseline.settings_of(
         args, published_loss=args.published_loss, data=dataset.digest
     )
+    locks.hold(path, args.wait)
     if word_baseline.is_fitted(path, settings):
         return
 

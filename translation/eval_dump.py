@@ -17,6 +17,7 @@ example:
 from attention_dynamics import cli
 from attention_dynamics.analysis.dump import dump_path, evaluate_missing
 from attention_dynamics.corpus import add_dataset
+from attention_dynamics.files import locks
 from attention_dynamics.training import checkpoints
 from attention_dynamics.translation.columns import COLUMNS
 from attention_dynamics.translation.data import add_vocab_size, evaluated_pairs, load_dataset
@@ -46,6 +47,7 @@ def parse_args():
     checkpoints.add_flags(parser)
     cli.add_folders(parser, __file__, "data", "models", "outputs", "configs")
     cli.add_device(parser)
+    locks.add_flag(parser)
     return parser.parse_args()
 
 
@@ -73,7 +75,7 @@ def main():
     def evaluate(entry: checkpoints.CheckpointSpec, checkpoint):
         model = build(config, len(dataset.vocab), entry.uniform).to(device)
         model.eval().requires_grad_(False)
-        checkpoints.load_weights(model, checkpoint, train)
+        checkpoints.load_weights(model, checkpoint, train, entry)
         columns = evaluate_checkpoint(
             model, pairs, splits, entry.calculate_grad, device, args.grad_bsize
         )
@@ -86,6 +88,7 @@ def main():
         return columns
 
     path = dump_path(args.outputs_dir, args.dataset)
+    locks.hold(path, args.wait)
     needed = [f"{split}_bleu" for split in splits if args.eval_bleu]
     count = evaluate_missing(path, header, evaluated, paths, evaluate, needed)
     print(f"{path}: {len(evaluated)} checkpoints, {count} of them evaluated now")

@@ -22,7 +22,7 @@ from torch import Tensor
 from attention_dynamics import cli
 from attention_dynamics.analysis.ragged import training_rows
 from attention_dynamics.corpus import add_dataset
-from attention_dynamics.files import storage
+from attention_dynamics.files import locks, storage
 from attention_dynamics.training import optimizers, runs
 from attention_dynamics.training.checkpoints import load_weights
 from attention_dynamics.training.engine import mean, shown
@@ -52,6 +52,7 @@ def parse_args():
     cli.add_folders(parser, __file__, "data", "models")
     runs.add_drop_resume(parser)
     cli.add_device(parser)
+    locks.add_flag(parser)
     return parser.parse_args()
 
 
@@ -70,6 +71,7 @@ def main():
     settings = {**config, "seed": args.seed, "uniform": args.uniform, "version": VERSION}
     settings |= {"optimizer": args.optimizer, "lr": args.lr, "data": dataset.digest}
     folder = run_folder(args.models_dir, args.dataset, config, args.seed, args.uniform)
+    locks.hold(folder, args.wait)
     run = Run(folder, settings, steps, saves)
     if run.finished:
         print(f"{folder} is finished: {steps} steps")

@@ -14,7 +14,7 @@ from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.corpus import add_dataset
-from attention_dynamics.files import storage
+from attention_dynamics.files import locks, storage
 from attention_dynamics.training import word_baseline
 
 
@@ -103,13 +103,14 @@ def collect(args: argparse.Namespace, task: Task, every_performance: bool = Fals
                 results[dataset, metric, split, performance] = summary | {"dump": dump["id"]}
                 bar.update()
     bar.close()
-    before = results_in(args.out_file)
+    with locks.held(args.out_file, wait=True):  # another process may add its own
+        before = results_in(args.out_file)
+        storage.save_pickle(before | results, args.out_file)
     kept = [key for key in before if key not in results]
     if kept:
         datasets = ", ".join(dict.fromkeys(key[0] for key in kept))
         # stdout is for the table, which may go to a file
         print(f"{args.out_file}: kept {len(kept)} other results, of {datasets}", file=sys.stderr)
-    storage.save_pickle(before | results, args.out_file)
     print(tables.FORMATS[args.format](results, task.levels))
 
 

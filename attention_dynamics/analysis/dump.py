@@ -35,10 +35,20 @@ import numpy as np
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
+from attention_dynamics.files.forms import Each, array, fits, number, offsets
 from attention_dynamics.training.checkpoints import CheckpointSpec
 from attention_dynamics.training.engine import check_settings
 
-NEEDED = {"id", "dataset", "settings", "vocab", "sentences", "metas", "checkpoints"}
+FORM = {
+    "id": str,
+    "dataset": str,
+    "settings": {"columns": Each(str, int)},
+    "vocab": [str],
+    "sentences": Each(str, array("iU")),
+    "metas": Each((str, int, str), number),
+    "checkpoints": Each((str, int), str),
+}
+COLUMN = Each((str, int), array("f"))
 
 
 def dump_path(outputs_dir: Path, dataset: str) -> Path:
@@ -59,10 +69,20 @@ def load_dump(outputs_dir: Path, dataset: str) -> dict[str, Any]:
 
 
 def _checked(dump: Any, path: Path, do: str) -> dict[str, Any]:
-    settings = dump.get("settings") if isinstance(dump, dict) else None
-    columns = settings.get("columns") if isinstance(settings, dict) else None
-    if not isinstance(columns, dict) or not {*NEEDED, *columns} <= dump.keys():
+    if not fits(dump, FORM) or not {*dump["settings"]["columns"]} <= dump.keys():
         raise InputError(f"{path} is not a dump of this version: {do}")
+    columns = [dump[name] for name in dump["settings"]["columns"]]
+    sentences, n_words = dump["sentences"], len(dump["vocab"])
+    tokens = [sentences[name] for name in ("tokens", "source", "target") if name in sentences]
+    whole = (
+        fits(columns, [COLUMN])
+        and len({len(values) for column in columns for values in column.values()}) <= 1
+        and {key[:2] for key in dump["metas"]} == dump["checkpoints"].keys()
+        and all(offsets(rows) for name, rows in sentences.items() if name.endswith("offsets"))
+        and all(0 <= row.min(initial=0) <= row.max(initial=0) < n_words for row in tokens)
+    )
+    if not whole:
+        raise InputError(f"{path} is damaged: {do}")
     return dump
 
 
@@ -131,10 +151,11 @@ def evaluate_missing(
     }
     if others:
         print(f"{path}: {len(others)} checkpoints that are not in the list stay in it")
+    parts = path.with_suffix(".parts")
     if fingerprints.keys() <= done:
+        shutil.rmtree(parts, ignore_errors=True)  # an evaluation was killed before it did
         return 0
 
-    parts = path.with_suffix(".parts")
     todo, files = [], {}
     for entry, file in zip(evaluated, checkpoints):
         key = (entry.name, entry.iteration)

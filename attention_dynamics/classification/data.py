@@ -93,9 +93,11 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
     make = corpus.make
     train_path = corpus.find_file(data_dir, "_train.json")
     train_path = train_path or data_dir / f"{name}_train.json"
-    test_path = train_path.with_name(train_path.name.removesuffix("_train.json") + "_test.json")
+    stem = train_path.name.removesuffix("_train.json")
+    test_path = train_path.with_name(f"{stem}_test.json")
     raw_train = storage.load_json(train_path, make)
     raw_test = storage.load_json(test_path, make)
+    storage.check_set(train_path.with_name(f"{stem}_files.json"), (train_path, test_path), make)
     words = raw_train.get("vocab") if isinstance(raw_train, dict) else None
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise InputError(f'{train_path} has no list of words "vocab": {make}')

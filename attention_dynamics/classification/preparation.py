@@ -3,7 +3,6 @@
 import heapq
 import itertools
 import json
-import os
 import random
 import sys
 from collections import Counter
@@ -111,7 +110,7 @@ def write(
     labels: Sequence[str] = (),
     tokenizer: str = TOKENIZERS[0],
 ) -> None:
-    """Write the two files; a failure leaves the two that were there.
+    """Write the two files, and ``<name>_files.json``, the record of both.
 
     ``labels`` are names of the labels, of a dataset without an entry that has them. ``tokenizer``
     is recorded if it is another than the published one, for sentences that are read later.
@@ -130,15 +129,13 @@ def write(
     if tokenizer != TOKENIZERS[0]:
         facts["tokenizer"] = tokenizer
     content["train"] = {"vocab": vocab} | facts | content["train"]
-    path = {split: stem.with_name(f"{stem.name}_{split}.json") for split in SPLITS}
-    with (
-        storage.atomic_write(path["train"]) as train_file,
-        storage.atomic_write(path["test"]) as test_file,
-    ):
-        for split, file in (("train", train_file), ("test", test_file)):
-            file.write(json.dumps(content[split], ensure_ascii=False).encode())
-            file.flush()
-            os.fsync(file.fileno())  # after this, both files need no more than a new name
+    contents = {
+        stem.with_name(f"{stem.name}_{split}.json"): json.dumps(
+            content[split], ensure_ascii=False
+        ).encode()
+        for split in SPLITS
+    }
+    storage.save_set(contents, stem.with_name(f"{stem.name}_files.json"))
 
 
 def describe(split: str, sample: Sample, labels: Sequence[str]) -> str:

@@ -81,7 +81,7 @@ def way_of_training(
         raise InputError("a process was killed (memory?): try fewer --jobs") from None
     except BaseException:
         for process in multiprocessing.active_children():
-            process.terminate()  # its work is not needed any more
+            process.terminate()  # it saves its training, and ends the next ones at once
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -89,6 +89,9 @@ def way_of_training(
 
 def _begin_process(threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    # Between trainings there is nothing to save, and the parent ends this process.
+    cli.Termination.deferred = True
+    signal.signal(signal.SIGTERM, cli.Termination.note)
     torch.set_num_threads(threads)
 
     def end_with_parent() -> None:

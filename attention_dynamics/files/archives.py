@@ -15,6 +15,10 @@ from attention_dynamics.cli import InputError
 
 # What the standard library raises over damaged bytes; RuntimeError is an encrypted zip.
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile)
+# Text is compressed to a fifth or so; what unpacks to more than this is no text.
+LARGEST_RATIO = 100
+SMALL = 1 << 24  # bytes that any archive may unpack to
+LONGEST_LINE = 1 << 24  # bytes
 UNREADABLE = (*DAMAGE, RuntimeError, NotImplementedError, OSError)
 
 File = IO[bytes] | gzip.GzipFile
@@ -22,12 +26,14 @@ Files = Generator[tuple[str, File], None, None]
 
 
 class _Stream(io.RawIOBase):
-    """The bytes of one file; damage shows, wherever it is met, as an InputError."""
+    """The bytes of one file; damage shows, wherever it is met, as an InputError.
 
-    def __init__(self, file: File, path: Path):
-        self.file = file
+    ``budget`` has the bytes that may still be read from all files of the archive.
+    """
+
+    def __init__(self, file: File, path: Path, budget: list[int]):
+        self.file, self.path, self.budget = file, path, budget
         self.name = str(path)
-        self.path = path
 
     def readable(self) -> bool:
         return True
@@ -35,6 +41,11 @@ class _Stream(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         with _explained(self.path):
             block = self.file.read(len(buffer))
+        self.budget[0] -= len(block)
+        if self.budget[0] < 0:
+            raise InputError(
+                f"{self.path} unpacks to more than {LARGEST_RATIO} times its size: it is not text"
+            )
         buffer[: len(block)] = block
         return len(block)
 
@@ -63,12 +74,18 @@ def read_files(
     """
     missing = set(patterns)
     for path in paths:
+        with _explained(path):
+            size = sum(p.stat().st_size for p in ([path] if path.is_file() else path.rglob("*")))
+        budget = [SMALL + LARGEST_RATIO * size]
         with contextlib.closing(_open_all(path, patterns)) as files:
             for name, file in files:
                 pattern = _match(name, patterns)
                 if pattern is not None:
                     missing.discard(pattern)
-                    yield pattern, io.BufferedReader(_Stream(file, path), buffer_size=1 << 16)
+                    yield (
+                        pattern,
+                        io.BufferedReader(_Stream(file, path, budget), buffer_size=1 << 16),
+                    )
     if missing:
         places = ", ".join(str(path) for path in paths)
         raise InputError(f"{places}: no {' and no '.join(sorted(missing))} in it")
@@ -80,9 +97,13 @@ def text_lines(file: io.BufferedReader, encoding: str = "utf-8") -> Iterator[str
     Raises
     ------
     InputError
-        where the bytes are not in ``encoding``.
+        where the bytes are not in ``encoding``, or a line is too long to be one.
     """
-    for number, line in enumerate(file, start=1):
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE:
+            raise InputError(f"{file.name}, line {number} has over {LONGEST_LINE:,} bytes")
         try:
             yield line.decode(encoding).rstrip("\r\n")
         except UnicodeDecodeError as error:
@@ -143,6 +164,8 @@ def _tar_files(file: File, path: Path, name: str) -> Files:
         return
     with archive:
         for info in archive:
+            if info.issparse():  # its size is whatever it says
+                raise tarfile.ReadError(f"{info.name} is a sparse file")
             member = archive.extractfile(info) if info.isfile() else None
             if member:
                 with member:

@@ -8,16 +8,14 @@ import io
 import json
 import os
 import pickle
-import re
 import warnings
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from attention_dynamics.cli import InputError
+from attention_dynamics.files import pickles, seal
 
 
 @contextlib.contextmanager
@@ -43,6 +41,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
                 os.replace(temporary, path)
+                _sync_folder(path.parent)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
@@ -53,7 +52,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 def _open_locked(temporary: Path, path: Path) -> BinaryIO:
     """Open ``temporary`` for appending, and lock it against other processes."""
     while True:
-        file = open(temporary, "ab")  # noqa: SIM115  (the caller closes it)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = open(os.open(temporary, flags, 0o666), "ab")  # noqa: SIM115  (the caller closes it)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Since the open, another process may have finished and renamed this very file.
@@ -65,6 +65,16 @@ def _open_locked(temporary: Path, path: Path) -> BinaryIO:
             file.close()
             raise InputError(f"{path} is being written by another process") from None
         file.close()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a loss of power, where the file system can."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def make_folder(path: Path) -> None:
@@ -81,27 +91,37 @@ def make_folder(path: Path) -> None:
         raise InputError(f"{path} cannot be created: {error.strerror}") from None
 
 
-def save_json(value: Any, path: Path) -> None:
-    """Write JSON in UTF-8, atomically; ``value`` is of plain containers, strings and numbers."""
-    with atomic_write(path) as file:
-        file.write(json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass"))
+def save_json(value: dict[str, Any], path: Path) -> None:
+    """Write JSON in UTF-8, atomically, with a digest that :func:`load_json` checks."""
+    text = _json({**value, "digest": digest(_json(value))})
+    save_bytes(text, path)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
 
 
 def save_pickle(value: Any, path: Path) -> None:
-    """Write a pickle atomically; :func:`load_pickle` reads plain containers and numpy arrays."""
+    """Write a sealed pickle atomically; :func:`load_pickle` reads plain containers and arrays."""
     with atomic_write(path) as file:
-        pickle.dump(value, file, protocol=5)
+        writer = seal.Writer(file)
+        pickle.dump(value, writer, protocol=5)
+        writer.end({})
 
 
-def save_torch(value: Any, path: Path) -> None:
-    """``torch.save``, atomically. The same value gives the same bytes, whatever the file name."""
+def save_torch(value: Any, path: Path, of: Mapping[str, Any] | None = None) -> None:
+    """``torch.save``, atomically and sealed. The same value gives the same bytes.
+
+    ``of`` says what the file is of (step, seed, settings): plain values for :func:`load_torch`.
+    """
     import torch
 
     # torch.save itself turns the OSError of a full disk into another error.
     buffer = io.BytesIO()
     torch.save(value, buffer)
-    with atomic_write(path) as file:
-        file.write(buffer.getbuffer())
+    content = bytearray(buffer.getbuffer())
+    seal.seal_zip(content, of or {})
+    save_bytes(content, path)
 
 
 def save_text(text: str, path: Path) -> None:
@@ -109,10 +129,46 @@ def save_text(text: str, path: Path) -> None:
     save_bytes(text.encode(), path)
 
 
-def save_bytes(content: bytes, path: Path) -> None:
-    """Write ``content`` atomically."""
+def save_bytes(content: bytes | bytearray, path: Path) -> None:
+    """Write ``content`` atomically; a file that has these bytes already is left alone."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size == len(content) and path.read_bytes() == content:
+            return
     with atomic_write(path) as file:
         file.write(content)
+
+
+def save_set(contents: Mapping[Path, bytes], record: Path) -> None:
+    """Write files that belong together, and ``record``, which says what is in each.
+
+    A failure leaves the files that were there. A process that is killed between two renames leaves
+    a record that does not fit, which :func:`check_set` notices.
+    """
+    digests = {path.name: digest(content) for path, content in contents.items()}
+    make_folder(record.parent)
+    with lock(record.parent), contextlib.ExitStack() as stack:
+        # The last to be opened is the first to get its name: the record.
+        for path, content in {**contents, record: _json(digests)}.items():
+            file = stack.enter_context(atomic_write(path))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # after this, the files need no more than a new name
+
+
+def check_set(record: Path, paths: Iterable[Path], make: str) -> None:
+    """Raise an InputError if the files at ``paths`` are not those that ``record`` tells of.
+
+    Without a record (the authors' data has none) nothing is checked.
+    """
+    if not record.exists():
+        return
+    digests = load_json(record, make)
+    for path in paths:
+        if not isinstance(digests, dict) or digests.get(path.name) != digest(path):
+            raise InputError(
+                f"{path} is not the file that was prepared with the others: {make} (or delete "
+                f"{record} if you changed it yourself)"
+            )
 
 
 def save_csv(header: Iterable[str], rows: Iterable[Iterable], path: Path) -> None:
@@ -139,7 +195,11 @@ def lock(folder: Path) -> Iterator[None]:
 def load_json(path: Path, make: str) -> Any:
     """Read a JSON file; ``make`` says what to do if it is missing or damaged (InputError)."""
     try:
-        return json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes())
+        found = value.pop("digest", None) if isinstance(value, dict) else None
+        if found is not None and found != digest(_json(value)):
+            raise seal.Damaged("its text is not what was written")
+        return value
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {make}") from None
     except (ValueError, RecursionError) as error:
@@ -162,82 +222,55 @@ def load_text(path: Path, make: str) -> str:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def load_torch(path: Path, make: str) -> Any:
+def load_torch(path: Path, make: str, of: Mapping[str, Any] | None = None) -> Any:
     """Read a ``torch.save`` file onto the CPU: tensors and plain containers only.
 
-    ``make`` says what to do if it is missing or damaged (InputError).
+    Parameters
+    ----------
+    make : what to do if it is missing or damaged, for the message
+    of : what the file must be of, as far as its seal says what it is of
+
+    Raises
+    ------
+    InputError
+        if it is missing, damaged, or of something else.
     """
     import torch
 
     try:
+        sealed = seal.check(path)
+        _check_zip(path, sealed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the InputError below already explains what is wrong
-            return torch.load(path, map_location="cpu", weights_only=True)
+            value = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {make}") from None
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except seal.Damaged as error:
+        raise InputError(f"{path} is damaged ({error}): {make}") from None
     except Exception:
         # torch raises half a dozen types here (RuntimeError, UnpicklingError, EOFError, …)
         raise InputError(f"{path} is damaged or not a checkpoint: {make}") from None
+    found = sealed.of if sealed else {}
+    for key, expected in (of or {}).items():
+        if key in found and found[key] != expected:
+            raise InputError(f"{path} is of {key} {found[key]}, not {expected}: {make}")
+    return value
 
 
-class _Dtype:
-    """Replaces ``numpy.dtype`` in a pickle: numbers, booleans and strings of fixed size only.
-
-    A file can make numpy's own a dtype of Python objects, whose addresses the file then supplies.
-    """
-
-    def __init__(self, code: str, align: bool = False, copy: bool = False):
-        if not re.fullmatch(r"[biufcSUV?]\d*", code):
-            raise pickle.UnpicklingError(f"it has an array of {code!r}")
-        self.dtype = np.dtype(code)
-
-    def __setstate__(self, state: tuple) -> None:
-        _, byte_order, subdtype, names, fields, *_ = state
-        if subdtype is not None or names is not None or fields is not None:
-            raise pickle.UnpicklingError("it has an array with fields")
-        self.dtype = self.dtype.newbyteorder(byte_order)
-
-
-class _Array(np.ndarray):
-    """An array that older protocols first create empty and then fill."""
-
-    def __setstate__(self, state: tuple) -> None:
-        version, shape, dtype, fortran_order, content = state
-        super().__setstate__((version, shape, dtype.dtype, fortran_order, bytes(content)))
-
-
-_ADMITTED = {
-    ("numpy", "dtype"): _Dtype,
-    ("numpy", "ndarray"): "ndarray",  # an argument of _reconstruct; not to be called
-    ("numpy._core.multiarray", "_reconstruct"): lambda *_: _Array((0,), dtype=np.uint8),
-    ("numpy._core.multiarray", "scalar"): lambda dtype, content: np.frombuffer(
-        content, dtype.dtype, count=1
-    )[0],
-    ("numpy._core.numeric", "_frombuffer"): lambda content, dtype, shape, order: np.frombuffer(
-        content, dtype.dtype
-    ).reshape(shape, order=order),
-    ("collections", "OrderedDict"): OrderedDict,
-}
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Admits only numpy arrays and plain containers: a pickle can otherwise call any function."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        module = module.replace("numpy.core.", "numpy._core.")  # numpy 1 wrote the older name
-        if (module, name) not in _ADMITTED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return _ADMITTED[module, name]
-
-
-def _with_plain_arrays(value: Any) -> Any:
-    """``value`` with every :class:`_Array` in its containers as numpy's own array."""
-    if isinstance(value, dict):
-        pairs = ((_with_plain_arrays(k), _with_plain_arrays(v)) for k, v in value.items())
-        return type(value)(pairs)
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_with_plain_arrays, value))
-    return value.view(np.ndarray) if isinstance(value, _Array) else value
+def _check_zip(path: Path, sealed: seal.Seal | None) -> None:
+    """Refuse a checkpoint that lost its seal, or that unpacks to more bytes than it has."""
+    if zipfile.is_zipfile(path):  # older files of torch are none
+        with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
+            unpacked = sum(info.file_size for info in archive.infolist())
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - seal.LONGEST))
+            _, _, end = file.read().rpartition(b"PK\x05\x06")
+        if sealed is None and end[16:18] != b"\0\0":  # the length of the comment
+            raise seal.Damaged("its last line is damaged")
+        if unpacked > size:  # torch never compresses
+            raise seal.Damaged("it unpacks to more than its size")
 
 
 def load_pickle(path: Path, make: str) -> Any:
@@ -254,10 +287,15 @@ def load_pickle(path: Path, make: str) -> Any:
         if the file is missing, damaged, or names anything that could run code.
     """
     try:
+        sealed = seal.check(path)
         with open(path, "rb") as file:
-            return _with_plain_arrays(_PlainUnpickler(file).load())
+            return pickles.load(file, sealed.size if sealed else path.stat().st_size)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {make}") from None
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except seal.Damaged as error:
+        raise InputError(f"{path} is damaged ({error}): {make}") from None
     except Exception as error:  # damaged bytes raise almost any type
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is not a pickle of plain arrays ({reason}): {make}") from None

@@ -1,6 +1,7 @@
 """The checkpoints that an evaluation reads: the list of them, their files, their weights."""
 
 import argparse
+import contextlib
 import itertools
 import math
 import re
@@ -15,7 +16,7 @@ from torch import nn
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import BaseCorpus
-from attention_dynamics.files import storage
+from attention_dynamics.files import seal, storage
 from attention_dynamics.training.engine import check_settings
 from attention_dynamics.training.runs import checkpoint_path, run_folder, run_record
 
@@ -295,18 +296,37 @@ def evaluated_checkpoints(
         )
     for line in late:
         print(f"left out, past the end of training: {line}")
+    report_equal_weights(paths)
     return kept, paths
 
 
-def load_weights(model: nn.Module, path: Path, make: str) -> None:
+def report_equal_weights(paths: Iterable[Path]) -> None:
+    """Print a line for the checkpoints of a run that have the same weights at different steps."""
+    same: dict[tuple[Path, str], list[str]] = {}
+    for path in paths:
+        with contextlib.suppress(seal.Damaged):  # an error when it is read
+            if sealed := seal.read(path):
+                same.setdefault((path.parent, sealed.content), []).append(path.name)
+    for (folder, _), names in same.items():
+        if len(names) > 1:
+            print(f"{folder}: {', '.join(names)} have the same weights")
+
+
+def load_weights(
+    model: nn.Module, path: Path, make: str, entry: CheckpointSpec | None = None
+) -> None:
     """Load a checkpoint's ``state_dict`` into ``model``.
+
+    ``entry`` says which checkpoint it must be; an older one does not tell.
 
     Raises
     ------
     InputError
-        where the file is missing or damaged, or its tensors are not the model's in name and size.
+        where the file is missing or damaged, another checkpoint, or its tensors are not the model's
+        in name and size.
     """
-    weights = storage.load_torch(path, make)
+    of = {"step": entry.iteration, "seed": entry.seed, "uniform": entry.uniform} if entry else None
+    weights = storage.load_torch(path, make, of)
     try:
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:

@@ -13,6 +13,7 @@ generators (for dropout) is part of each save.
 """
 
 import platform
+import reprlib
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ from torch import Tensor, nn
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
+from attention_dynamics.files.forms import Each, fits, number
+from attention_dynamics.training import optimizers
 
 
 def check_settings(old: dict[str, Any], new: dict[str, Any], where: Path, do: str) -> None:
@@ -32,12 +35,30 @@ def check_settings(old: dict[str, Any], new: dict[str, Any], where: Path, do: st
     The one answer to changed settings: of runs, word baselines, copiers and dumps.
     """
     changed = [
-        "other data" if key == "data" else f"{key}: {old.get(key)}, now {new.get(key)}"
+        "other data" if key == "data" else f"{key}: {_short(old.get(key))}, now {new.get(key)}"
         for key in {**new, **old}
         if old.get(key) != new.get(key)
     ]
     if changed:
         raise InputError(f"{where} was made with other settings ({'; '.join(changed)}): {do}")
+
+
+def _short(value: Any) -> str:
+    """How a value from a file is shown, whatever it is."""
+    try:
+        return value[:100] if isinstance(value, str) else reprlib.repr(value)
+    except ValueError:  # Python refuses to write numbers of thousands of digits
+        return "a long number"
+
+
+def is_row(value: Any) -> bool:
+    """Whether a history can have it: a step, and figures under names, None where there is none."""
+    return fits(value, {"step": int}) and fits(
+        value, Each(str, lambda figure: figure is None or number(figure) or fits(figure, [number]))
+    )
+
+
+MAX_THREADS = 4096  # of a saved state
 
 
 class Training:
@@ -50,17 +71,19 @@ class Training:
     state : what the file holds
     """
 
-    types: ClassVar = {
+    form: ClassVar = {
         "settings": dict,
         "step": int,
-        "history": list,
-        "weights": dict,
+        "history": [is_row],
+        "weights": Each(str, Tensor),
         "optimizer": dict,
         "rng": Tensor,
         "threads": int,
         "seconds": float,
         "made_with": dict,
     }
+
+    own: ClassVar = {*form, "cuda_rng", "losses"}  # keys of the state that are not of ``more``
 
     def __init__(self, path: Path | None, settings: dict[str, Any], do: str, every: float = 0):
         """Read the state of an earlier training, if there is one.
@@ -84,8 +107,10 @@ class Training:
         if path is None or not path.exists():
             return
         state = storage.load_torch(path, do)
-        if not isinstance(state, dict) or not all(
-            isinstance(state.get(key), kind) for key, kind in self.types.items()
+        if not (
+            fits(state, self.form)
+            and all(row.keys() == state["history"][0].keys() for row in state["history"])
+            and 0 < state["threads"] <= MAX_THREADS
         ):
             raise InputError(f"{path} is damaged: {do}")
         check_settings(state["settings"], settings, path, do)
@@ -110,12 +135,12 @@ class Training:
         torch.set_num_threads(self.state["threads"])
         try:
             model.load_state_dict(self.state["weights"])
-            optimizer.load_state_dict(self.state["optimizer"])
-        except (RuntimeError, ValueError, KeyError, TypeError):
+            optimizers.load(optimizer, self.state["optimizer"], self.settings)
+            torch.set_rng_state(self.state["rng"])
+            if "cuda_rng" in self.state and torch.cuda.is_available():
+                torch.cuda.set_rng_state(self.state["cuda_rng"])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError):
             raise InputError(f"{self.path} is damaged: delete it to train again") from None
-        torch.set_rng_state(self.state["rng"])
-        if "cuda_rng" in self.state and torch.cuda.is_available():
-            torch.cuda.set_rng_state(self.state["cuda_rng"])
 
     def updates(
         self,
@@ -136,21 +161,37 @@ class Training:
         ------
         updates made, losses since the last pause
             before each update in ``pauses``, and at the end
+
+        Raises
+        ------
+        cli.Terminated
+            if SIGTERM has come, after the update that was being made, which is saved
         """
-        losses: list[Tensor] = []
+        device = next(self.model.parameters()).device
+        losses = list(self.state.get("losses", torch.empty(0)).to(device))
         start, shown = self.step, range(self.step, steps)
         if bar:
             shown = cli.progress_bar(shown, initial=start, total=steps, unit="step")
-        for step in shown:
-            if step in pauses:
-                yield step, losses
-                losses = []
-            values = loss(step)
-            self.optimizer.zero_grad()
-            values.sum().backward()
-            self.optimizer.step()
-            losses.append(values.detach())
-        yield steps, losses
+        before, cli.Termination.deferred = cli.Termination.deferred, True
+        try:
+            for step in shown:
+                if step in pauses:
+                    yield step, losses
+                    losses = []
+                values = loss(step)
+                self.optimizer.zero_grad()
+                values.sum().backward()
+                self.optimizer.step()
+                losses.append(values.detach())
+                if cli.Termination.asked:
+                    if self.path is not None:
+                        self._write(step + 1, losses, self.kept())
+                    raise cli.Terminated
+            yield steps, losses
+        finally:
+            cli.Termination.deferred = before
+        if cli.Termination.asked:  # during the last pause
+            raise cli.Terminated
 
     def save(self, step: int, row: dict[str, Any], **more: Any) -> None:
         """Add ``row`` to the history and write the file.
@@ -160,9 +201,16 @@ class Training:
         """
         if not self.history or self.history[-1]["step"] < step:  # or a finished run is extended
             self.history = [*self.history, {"step": step} | row]
+        if self.path is not None and time.monotonic() - self.saved_at >= self.every:
+            self._write(step, [], more)
+
+    def kept(self) -> dict[str, Any]:
+        """What a save between two pauses keeps of ``more``."""
+        return {key: value for key, value in self.state.items() if key not in self.own}
+
+    def _write(self, step: int, losses: list[Tensor], more: dict[str, Any]) -> None:
+        assert self.path is not None
         seconds = time.monotonic() - self.saved_at
-        if self.path is None or seconds < self.every:
-            return
         self.saved_at = time.monotonic()
         self.state = {
             "settings": self.settings,
@@ -174,6 +222,7 @@ class Training:
             "threads": torch.get_num_threads(),
             "seconds": self.state.get("seconds", 0.0) + seconds,
             "made_with": made_with(next(self.model.parameters()).device),
+            "losses": torch.stack(losses).cpu() if losses else torch.empty(0),
             **more,
         }
         if torch.cuda.is_available():

@@ -21,6 +21,44 @@ def add_flags(parser: cli.Parser, lr: float = 0.001) -> None:
     parser.add_argument("--lr", type=cli.positive_float, default=lr, help="learning rate")
 
 
+def load(optimizer: torch.optim.Optimizer, state: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Load a saved state, after comparing it with what this optimizer would save.
+
+    A fused update writes as many numbers as a parameter has: into a state of fewer it would write
+    past the end.
+
+    Raises
+    ------
+    ValueError
+        if a key, a shape, a layout or a dtype differs.
+    """
+    own = optimizer.state_dict()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if state.keys() != own.keys() or state["param_groups"] != own["param_groups"]:
+        raise ValueError("the groups of parameters differ")
+    example = torch.zeros(1, requires_grad=True)  # what a state holds of a parameter
+    example.grad = torch.zeros(1)
+    trial = build(settings, [example])
+    trial.step()
+    expected = trial.state_dict()["state"].get(0, {})
+    for index, values in state["state"].items():
+        if type(index) is not int or not 0 <= index < len(parameters):
+            raise ValueError(f"there is no parameter {index}")
+        if values.keys() != expected.keys():
+            raise ValueError(f"the state of parameter {index} has other keys")
+        for key, like in expected.items():
+            value = values[key]
+            if not isinstance(like, Tensor) or not isinstance(value, Tensor):
+                same = value is None and like is None
+            else:
+                shape = parameters[index].shape if like.dim() else like.shape
+                same = value.shape == shape and value.dtype == like.dtype
+                same = same and value.layout == torch.strided and value.is_contiguous()
+            if not same:
+                raise ValueError(f"{key} of parameter {index} is not one of it")
+    optimizer.load_state_dict(state)
+
+
 def build(settings: dict[str, Any], parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
     """The optimizer that ``settings["optimizer"]`` and ``settings["lr"]`` ask for."""
     return OPTIMIZERS[settings["optimizer"]](list(parameters), lr=settings["lr"])

@@ -10,6 +10,7 @@ from torch import nn
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
+from attention_dynamics.files.forms import fits
 from attention_dynamics.training.engine import Training, check_settings
 
 # Keys of the published model configs, and what they are called here.
@@ -114,10 +115,7 @@ def run_record(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     record = storage.load_json(path, again)
-    types = {"settings": dict, "steps": int}
-    if not isinstance(record, dict) or any(
-        type(record.get(key)) is not kind for key, kind in types.items()
-    ):
+    if not fits(record, {"settings": dict, "step": int, "steps": int}):
         raise InputError(f"{path} is damaged: {again}")
     return record
 
@@ -132,9 +130,9 @@ class Run(Training):
     dropped (:meth:`end`).
     """
 
-    types: ClassVar[dict[str, Any]] = Training.types | {
-        "name": int | None,
-        "saved": list,
+    form: ClassVar[dict[str, Any]] = Training.form | {
+        "name": lambda step: step is None or fits(step, int),
+        "saved": [int],
         "best": bool,
     }
 
@@ -176,13 +174,13 @@ class Run(Training):
     def _finished_without_state(self, do: str) -> dict[str, Any]:
         """What ``run.json`` tells of a finished run without ``resume.pt``."""
         record = run_record(self.folder)
-        if "saved" not in record or record["step"] != record["steps"]:
+        if not fits(record.get("saved"), [int]) or record["step"] != record["steps"]:
             raise InputError(
                 f"{self.folder} holds checkpoints but no resume.pt, so they were not trained here: "
                 f"{do}"
             )
         check_settings(record["settings"], self.settings, self.folder, do)
-        return {key: record[key] for key in ("step", "saved", "name")} | {"history": []}
+        return {key: record.get(key) for key in ("step", "saved", "name")} | {"history": []}
 
     @property
     def saved(self) -> list[int]:
@@ -191,7 +189,12 @@ class Run(Training):
 
     @property
     def finished(self) -> bool:
-        return self.step == self.steps
+        """Whether the last save was that of the end; a run can also be ended between two saves."""
+        last = self.history[-1]["step"] if self.history else self.step  # dropped: see ``end``
+        return self.step == last == self.steps
+
+    def kept(self) -> dict[str, Any]:
+        return {"name": None, "saved": self.saved, "best": False}
 
     def end(self, drop_resume: bool) -> None:
         """Delete the state of a finished run, if that is asked for."""
@@ -232,7 +235,10 @@ class Run(Training):
         record = {key: self.state[key] for key in keys}
         storage.save_json(record | {"steps": self.steps}, self.folder / "run.json")
         weights = {name: tensor.cpu() for name, tensor in self.state["weights"].items()}
-        if self.state["name"] is not None:
-            storage.save_torch(weights, checkpoint_path(self.folder, self.state["name"]))
+        step = self.state["name"]
+        if step is not None:
+            path = checkpoint_path(self.folder, step)
+            storage.save_torch(weights, path, self.settings | {"step": step})
         if self.state["best"]:
-            storage.save_torch(weights, self.folder / "model")
+            of = self.settings | {"step": self.state["step"]}
+            storage.save_torch(weights, self.folder / "model", of)

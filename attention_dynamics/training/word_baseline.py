@@ -4,6 +4,7 @@ import argparse
 import copy
 import math
 from collections.abc import Callable, Sized
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,16 @@ from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import Datasets, add_dataset
 from attention_dynamics.files import storage
+from attention_dynamics.files.forms import array, fits, number
 from attention_dynamics.training import optimizers
 from attention_dynamics.training.engine import Training, check_settings
 
 SAVE_AFTER = 20  # seconds between saves of an unfinished fit, at least
+FORM = {
+    "beta": lambda beta: array("f", 1)(beta) or array("f", 2)(beta),
+    "vocab": [str],
+    "settings": dict,
+}
 VERSION = 1  # of the mathematics: raise it when the same data give another β
 
 
@@ -51,7 +58,7 @@ def load_baseline(path: Path, vocab: list[str], make: str) -> dict[str, Any]:
         where it is missing or damaged, or was fitted with another vocabulary than ``vocab``.
     """
     baseline = storage.load_pickle(path, make)
-    if not isinstance(baseline, dict) or not {"beta", "vocab", "settings"} <= baseline.keys():
+    if not fits(baseline, FORM) or len(baseline["beta"]) != len(baseline["vocab"]):
         raise InputError(f"{path} is not a word baseline of this version: {make}")
     if baseline["vocab"] != vocab:
         raise InputError(f"{path} was fitted with another vocabulary: {make}")
@@ -70,9 +77,10 @@ def is_fitted(path: Path, settings: dict[str, Any]) -> bool:
         return False
     do = "delete it or choose another --outputs_dir"
     found = storage.load_pickle(path, do)
-    if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
+    if not fits(found, FORM):
         raise InputError(f"{path} is not a word baseline of this version: {do}")
     check_settings(found["settings"], settings, path, do)
+    unfinished_path(path).unlink(missing_ok=True)  # a fit was killed before it did
     print(f"{path} is finished")
     return True
 
@@ -110,16 +118,19 @@ def fit(
     training = Training(resume_path, settings, f"delete {resume_path}", every=SAVE_AFTER)
     training.begin(model, optimizers.build(settings, model.parameters()))
     if training.step:
-        print(f"resuming after epoch {training.step // steps_per_epoch}")
+        print(f"resuming in epoch {training.step // steps_per_epoch + 1}")
     best = training.state.get("best", {"epoch": 0, "val_loss": math.inf})
-    order: np.ndarray = np.empty(0)
+    if not fits(best, {"epoch": int, "val_loss": number}):
+        raise InputError(f"{resume_path} is damaged: delete it")
+
+    @lru_cache(maxsize=1)
+    def order(epoch: int) -> np.ndarray:
+        return np.random.default_rng([settings["seed"], epoch]).permutation(len(train))
 
     def loss(step: int) -> Tensor:
-        nonlocal order
         epoch, place = divmod(step, steps_per_epoch)
-        if place == 0:
-            order = np.random.default_rng([settings["seed"], epoch]).permutation(len(train))
-        return batch_loss(train, order[place * batch_size : (place + 1) * batch_size], True)
+        rows = order(epoch)[place * batch_size : (place + 1) * batch_size]
+        return batch_loss(train, rows, True)
 
     @torch.no_grad()
     def validate() -> float:
@@ -128,7 +139,8 @@ def fit(
         )
         return sum(batch_loss(validation, b, False).item() for b in batches) / len(validation)
 
-    pauses = range(training.step + steps_per_epoch, steps, steps_per_epoch)
+    validated = {row["step"] for row in training.history}
+    pauses = set(range(steps_per_epoch, steps, steps_per_epoch)) - validated
     for step, losses in training.updates(loss, steps, pauses):
         epoch = step // steps_per_epoch
         train_loss = sum(value.item() for value in losses) / len(train)

@@ -17,6 +17,7 @@ from attention_dynamics.translation.datasets import DATASETS
 from attention_dynamics.translation.datasets.corpus import Corpus
 
 PAD, BOS, EOS, UNK = range(4)
+RECORD = "files.json"  # of a dataset's folder: a digest of each prepared file
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def load_dataset(data_dir: Path, name: str, vocab_size: int | None = None) -> Da
                 f"they do not belong together: {make}"
             )
         texts[split] = (source, target)
+    storage.check_set(folder / RECORD, [p for pair in paths.values() for p in pair], make)
 
     model_path = pieces_path(folder)
     if not corpus.own:

@@ -1,15 +1,13 @@
 """From a dataset's sentence pairs to its processed files."""
 
 import json
-import os
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
-from attention_dynamics.translation.data import pieces_path
+from attention_dynamics.translation.data import RECORD, pieces_path
 from attention_dynamics.translation.datasets.corpus import Corpus, Pair, Splits
 
 
@@ -35,14 +33,9 @@ def write(splits: Splits, corpus: Corpus, data_dir: Path, pieces: bytes | None =
         contents[pieces_path(folder)] = pieces
     if all(path.exists() and path.read_bytes() == new for path, new in contents.items()):
         return
-    with ExitStack() as stack:
-        for path, content in contents.items():
-            file = stack.enter_context(storage.atomic_write(path))
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # after this, the files need no more than a new name
-        if pieces is None:
-            pieces_path(folder).unlink(missing_ok=True)
+    storage.save_set(contents, folder / RECORD)
+    if pieces is None:
+        pieces_path(folder).unlink(missing_ok=True)
 
 
 def describe(split: str, pairs: list[Pair]) -> str:

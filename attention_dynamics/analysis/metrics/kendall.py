@@ -7,6 +7,7 @@ from attention_dynamics.analysis.metrics.rows import rows_of_one_length
 
 # All pairs of a row are compared. This many at a time stay in the cache.
 PAIRS_AT_ONCE = 1 << 18
+LONG = 1024  # entries of a row from which sorting, in n log n, takes less time
 
 
 def match(u: np.ndarray, v: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -16,11 +17,15 @@ def match(u: np.ndarray, v: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     ``q`` discordant: ``tau = (n0 - n1 - n2 + n3 - 2 q) / sqrt((n0 - n1) (n0 - n2))``. As in
     Knight (1966), a row is ordered by ``v``, and by ``u`` where ``v`` is tied; its discordant
     pairs are then the inversions of ``u``. They are counted by comparing all pairs, for all rows
-    of one length at once, which at the length of a sentence takes less time than sorting.
+    of one length at once, which at the length of a sentence takes less time than sorting. Rows of
+    ``LONG`` and more entries are left to SciPy, which sorts.
     """
     tau = np.empty(len(offsets) - 1)
     for rows, columns in rows_of_one_length(offsets):
         n = columns.shape[1]
+        if n >= LONG:
+            tau[rows] = [plain(u[row], v[row]) for row in columns]
+            continue
         u_ranks, u_ties = ranks(u[columns])
         v_ranks, v_ties = ranks(v[columns])
         by_v_then_u = np.sort(v_ranks * n + u_ranks, axis=1)
@@ -34,7 +39,7 @@ def match(u: np.ndarray, v: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def plain(u: np.ndarray, v: np.ndarray) -> float:
-    from scipy.stats import kendalltau  # slow to import, and no stage needs it
+    from scipy.stats import kendalltau  # slow to import, and hardly ever needed
 
     return float(kendalltau(u, v).statistic) if len(u) > 1 else float("nan")
 

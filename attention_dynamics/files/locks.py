@@ -1,0 +1,94 @@
+"""One process at a time works on a run, a dump, a baseline or a preparation."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from attention_dynamics import cli
+from attention_dynamics.cli import InputError
+
+# What a file system says that has no locks, and one that cannot be written.
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+PAUSE = 0.2  # seconds between two tries
+
+
+def add_flag(parser: cli.Parser) -> None:
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="if another process works on the same results, wait for it (default: say so and end)",
+    )
+
+
+def hold(path: Path, wait: bool) -> None:
+    """:func:`held` until the end of the script."""
+    cli.AT_END.enter_context(held(path, wait))
+
+
+@contextlib.contextmanager
+def held(path: Path, wait: bool) -> Iterator[None]:
+    """Hold the lock of ``path``, a file or a folder that need not exist yet.
+
+    The lock is a file beside it, ``.<name>.lock``, that holds who works on it. The system frees the
+    lock of a process that ends in any way, so no lock outlives its process. Where nothing can be
+    written, no lock is needed. A file system without locks is named in one line.
+
+    Parameters
+    ----------
+    wait : wait for the process that holds it
+
+    Raises
+    ------
+    InputError
+        if another process holds it, and ``wait`` is false.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _locked(lock, path, wait)
+    except OSError as error:
+        if error.errno not in READ_ONLY + NO_LOCKS:
+            raise InputError(f"{path} cannot be written: {error.strerror}") from None
+        if error.errno in NO_LOCKS:
+            print(f"{lock.parent} is on a file system without locks: run one process at a time")
+        yield
+        return
+    try:
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _locked(lock: Path, path: Path, wait: bool) -> int:
+    """Open the lock's file and lock it."""
+    while True:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(lock, flags, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Since the open, another process may have ended and removed this very file.
+            if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            who = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+            if not wait:
+                os.close(descriptor)
+                raise InputError(
+                    f"{path} is being worked on by {who}: try again later, or give --wait"
+                ) from None
+            time.sleep(PAUSE)
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
