@@ -12,10 +12,7 @@ cd "$(dirname "$0")" && . scripts/setup.sh
 arguments=()
 for argument in "$@"; do
   case "$argument" in
-    --fast)
-      arguments+=(-m "not slow and not real_data")
-      export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # for such small tensors threads only cost
-      ;;
+    --fast) arguments+=(-m "not slow and not real_data") ;;
     -h | --help)
       sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
       exit 0
@@ -24,4 +21,5 @@ for argument in "$@"; do
   esac
 done
 set_up
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # for such small tensors threads only cost
 exec "$PYTHON" -m pytest ${arguments[@]+"${arguments[@]}"}
