@@ -196,8 +196,11 @@ def dump_memory(quick: bool) -> measure.Result:
         path = Path(folder) / "toy_logs.pkl"
         files = [Path(folder) / entry.name for entry in entries]
         files[0].write_bytes(b"")
-        header = {"dataset": "toy", "settings": {"columns": versions}, "vocab": []}
-        header["sentences"] = {"source": np.zeros(n_entries)}
+        header = {"dataset": "toy", "settings": {"columns": versions}, "vocab": ["a"]}
+        header["sentences"] = {
+            "source": np.zeros(n_entries, np.int32),
+            "target": np.zeros(1, np.int32),
+        }
         before = peak_rss()
         seconds = measure.seconds(evaluate_missing, path, header, entries, files, columns)
         reading = measure.seconds(load_dump, Path(folder), "toy")

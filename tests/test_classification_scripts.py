@@ -664,7 +664,6 @@ class TestFloatLabels:
         raw = json.loads(path.read_text())
         raw["XY"][7][1] = label
         path.write_text(json.dumps(raw))
-        (path.parent / "toy_files.json").unlink()  # it would tell
         result = call("train_classifier.py", *train_flags(folder), capsys=capsys)
         assert_one_line(result, "toy_test.json: XY[7]", repr(label), "not a number from 0 to 1")
         assert not (folder / "models").exists()

@@ -255,19 +255,24 @@ class TestSeq2seq:
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         assert (tmp_path / "a.pkl").read_bytes() == (tmp_path / "b.pkl").read_bytes()
 
-    def test_seeds_that_another_run_adds_meanwhile_are_kept(self, tmp_path, capsys, monkeypatch):
-        """A run of two seeds has trained them; before it ends, another finishes three."""
+    def test_another_run_of_the_same_results_is_refused_meanwhile(
+        self, tmp_path, capsys, monkeypatch
+    ):
+        """A run of two seeds has trained them; before it ends, another is asked for three."""
         flags = seq2seq_flags(tmp_path, exp_name="a")
-        save = storage.save_pickle
+        save, ends = storage.save_pickle, []
 
-        def save_while_another_ends(content, path):
+        def save_while_another_begins(content, path):
             save(content, path)
             if path.name == "seed1.pkl":
                 three = command_of("SequenceCopying", "seq2seq.py", *flags, "--seeds", 3)
-                subprocess.run(three, check=True, stdout=subprocess.DEVNULL)
+                ends.append(subprocess.run(three, capture_output=True, text=True))
 
-        monkeypatch.setattr(storage, "save_pickle", save_while_another_ends)
+        monkeypatch.setattr(storage, "save_pickle", save_while_another_begins)
         assert call("seq2seq.py", *flags, capsys=capsys)[0] == 0
+        assert ends[0].returncode == 2 and "being worked on by process" in ends[0].stderr
+        assert list(load(tmp_path / "a.pkl")["histories"]) == [0, 1]
+        assert call("seq2seq.py", *flags, "--seeds", 3, capsys=capsys)[0] == 0
         assert list(load(tmp_path / "a.pkl")["histories"]) == [0, 1, 2]
 
     def test_processes_end_with_their_parent(self, tmp_path):
@@ -399,7 +404,7 @@ class TestSeq2seqBadInput:
         (tmp_path / "file").touch()
         flags = seq2seq_flags(tmp_path / "file")
         status, _, err = call("seq2seq.py", *flags, capsys=capsys)
-        assert status == 2 and len(err.splitlines()) == 1 and "cannot be created" in err
+        assert status == 2 and len(err.splitlines()) == 1 and "cannot be written" in err
 
 
 class TestMultihead:
@@ -639,7 +644,7 @@ class TestMultiheadBadInput:
         """It is said before the first model, not after the last one."""
         (tmp_path / "file").touch()
         flags = multihead_flags(tmp_path, out_file=tmp_path / "file" / "curves.pkl")
-        assert_one_line(call("multihead.py", *flags, capsys=capsys), "file cannot be created")
+        assert_one_line(call("multihead.py", *flags, capsys=capsys), "cannot be written")
         assert list(files_in(tmp_path)) == ["file"]
 
     def test_a_result_of_unknown_origin_is_kept(self, tmp_path, capsys):

@@ -220,6 +220,7 @@ def test_the_names_reach_the_models_view(prepare, tmp_path):
     prepare(["--dataset", "toy", "--data_dir", str(tmp_path)])
     assert load_dataset(tmp_path, "toy").labels == ("negative", "positive")
     train = json.loads((tmp_path / "mine_train.json").read_bytes())
+    (tmp_path / "mine_files.json").unlink()  # it would tell of a change
     write_json(tmp_path / "mine_train.json", {key: train[key] for key in ("vocab", "XY")})
     assert load_dataset(tmp_path, "mine").labels == ("0", "1")
     for damaged in ("ab", ["one"], [0, 1], {"a": "b"}):
@@ -408,7 +409,14 @@ def test_every_source_of_pairs_gives_the_same_files(prepare_pairs, tmp_path, cap
         written.append(files_in(folder))
     assert all(files == written[0] for files in written)
     assert sorted(written[0]) == [
-        *("mine/mine.model", "mine/train.src", "mine/train.trg", "mine/val.src", "mine/val.trg"),
+        *(
+            "mine/files.json",
+            "mine/mine.model",
+            "mine/train.src",
+            "mine/train.trg",
+            "mine/val.src",
+            "mine/val.trg",
+        ),
     ]
     found = pairs_in(tmp_path / "data0/mine")
     assert [len(part) for part in found.values()] == [54, 6]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import threading
 from collections import Counter
@@ -297,6 +298,7 @@ def test_sms_and_sns_are_one_dataset(prepare, tmp_path):
         folder = tmp_path / name
         prepare.main(["--dataset", name, "--source", str(source), "--data_dir", str(folder)])
         assert sorted(path.name for path in folder.iterdir()) == [
+            f"{name}_files.json",
             f"{name}_test.json",
             f"{name}_train.json",
         ]
@@ -390,7 +392,7 @@ def test_a_full_disk_keeps_the_old_pair(prepare, tmp_path, monkeypatch):
         if len(calls) == 2:  # the test file, when the training file is complete
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(preparation.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(InputError, match="No space left"):
         prepare.main([*command, "--seed", "2"])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -290,7 +290,7 @@ class TestStages:
         assert_one_line(result, "resume.pt was made with other settings (published_loss: False")
         assert files_in(tmp_path) == before
         status, out, _ = call("embedding_beta.py", *flags, *here, capsys=capsys)
-        assert status == 0 and "resuming after epoch 2" in out
+        assert status == 0 and "resuming in epoch 3" in out
         call("embedding_beta.py", *flags, *there, capsys=capsys)
         assert files_in(tmp_path / "here") == files_in(tmp_path / "there")
 
@@ -298,6 +298,7 @@ class TestStages:
         """Every stage takes them as ``<s> </s>``: source, target, and both."""
         data = shutil.copytree(experiment / "data", tmp_path / "data") / "toy"
         (data / "toy.model").unlink()
+        (data / "files.json").unlink()  # it would tell of the change
         for split in ("train", "val"):
             for side, empty in (("src", (0, 2, 50)), ("trg", (1, 2, 50))):
                 texts = (data / f"{split}.{side}").read_text().splitlines()
@@ -585,6 +586,9 @@ class TestBadInput:
         (workplace / "model.json").write_text(json.dumps(SMALL))
         path = workplace / "data" / "toy" / "val.trg"
         path.write_bytes(path.read_bytes().replace(b"puri", b"pufa", 1))
+        result = call("train_translation.py", *train_flags(workplace), capsys=capsys)
+        assert_one_line(result, "val.trg is not the file that was prepared with the others")
+        (path.parent / "files.json").unlink()
         result = call("train_translation.py", *train_flags(workplace), capsys=capsys)
         assert_one_line(result, "other data")
         assert files_in(workplace / "models") == before

@@ -125,7 +125,7 @@ def say_best(
         best = max(epochs_of(history), key=lambda row: row["val_acc"])  # the first of equals
         best = {key: best[key] for key in ("epoch", "step", "val_acc", "val_perplexity")}
     found = storage.load_json(path, "") if path.exists() else {}
-    if best.items() <= found.items():
+    if isinstance(found, dict) and best.items() <= found.items() and "val_bleu" in found:
         best = found
     else:
         model = build(config, len(dataset.vocab), uniform).to(device).eval()

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from attention_dynamics import cli
+from attention_dynamics.analysis.evidence import SCORE
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
 from attention_dynamics.files.forms import Each, array, fits, number, offsets
@@ -48,7 +49,6 @@ FORM = {
     "metas": Each((str, int, str), number),
     "checkpoints": Each((str, int), str),
 }
-COLUMN = Each((str, int), array("f"))
 
 
 def dump_path(outputs_dir: Path, dataset: str) -> Path:
@@ -71,15 +71,15 @@ def load_dump(outputs_dir: Path, dataset: str) -> dict[str, Any]:
 def _checked(dump: Any, path: Path, do: str) -> dict[str, Any]:
     if not fits(dump, FORM) or not {*dump["settings"]["columns"]} <= dump.keys():
         raise InputError(f"{path} is not a dump of this version: {do}")
-    columns = [dump[name] for name in dump["settings"]["columns"]]
+    columns = [dump[name] for name in dump["settings"]["columns"] if name != SCORE]
     sentences, n_words = dump["sentences"], len(dump["vocab"])
-    tokens = [sentences[name] for name in ("tokens", "source", "target") if name in sentences]
+    tokens = ["tokens"] if "tokens" in sentences else ["source", "target"]
     whole = (
-        fits(columns, [COLUMN])
+        fits(columns, [Each((str, int), array("f"))])
+        and fits(dump.get(SCORE, {}), Each((str, int), array("f", 2)))
         and len({len(values) for column in columns for values in column.values()}) <= 1
-        and {key[:2] for key in dump["metas"]} == dump["checkpoints"].keys()
         and all(offsets(rows) for name, rows in sentences.items() if name.endswith("offsets"))
-        and all(0 <= row.min(initial=0) <= row.max(initial=0) < n_words for row in tokens)
+        and all(0 <= sentences[name].min() <= sentences[name].max() < n_words for name in tokens)
     )
     if not whole:
         raise InputError(f"{path} is damaged: {do}")

@@ -49,6 +49,7 @@ def held(path: Path, wait: bool) -> Iterator[None]:
         if another process holds it, and ``wait`` is false.
     """
     lock = path.with_name(f".{path.name}.lock")
+    made = [folder for folder in lock.parents if not folder.exists()]
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _locked(lock, path, wait)
@@ -66,6 +67,9 @@ def held(path: Path, wait: bool) -> Iterator[None]:
     finally:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
+        with contextlib.suppress(OSError):  # the rest is in use
+            for folder in made:
+                folder.rmdir()
 
 
 def _locked(lock: Path, path: Path, wait: bool) -> int:

@@ -115,7 +115,7 @@ def run_record(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     record = storage.load_json(path, again)
-    if not fits(record, {"settings": dict, "step": int, "steps": int}):
+    if not fits(record, {"settings": dict, "steps": int}):
         raise InputError(f"{path} is damaged: {again}")
     return record
 
@@ -174,7 +174,7 @@ class Run(Training):
     def _finished_without_state(self, do: str) -> dict[str, Any]:
         """What ``run.json`` tells of a finished run without ``resume.pt``."""
         record = run_record(self.folder)
-        if not fits(record.get("saved"), [int]) or record["step"] != record["steps"]:
+        if not fits(record.get("saved"), [int]) or record.get("step") != record["steps"]:
             raise InputError(
                 f"{self.folder} holds checkpoints but no resume.pt, so they were not trained here: "
                 f"{do}"
