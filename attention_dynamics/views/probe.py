@@ -2,6 +2,7 @@
 
 import argparse
 import html
+import io
 import os
 import shutil
 import sys
@@ -93,6 +94,8 @@ def texts_of(args: argparse.Namespace) -> list[str]:
         return list(map(printable, args.text))
     if sys.stdin.isatty():
         print("Type sentences, one a line, then Ctrl-D:", file=sys.stderr)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # what is not UTF-8
     texts = [printable(line.strip()) for line in sys.stdin if line.strip()]
     if not texts:
         raise InputError("there is no sentence: give --text, or lines on standard input")
