@@ -22,15 +22,17 @@ END
 
 set_up() {
   local wanted python
-  wanted=$(cat "$ROOT/requirements.txt" "$ROOT/pyproject.toml" | cksum)
+  wanted=$(cd "$ROOT" && cat requirements.txt constraints.txt requirements.lock pyproject.toml | cksum)
   if [ "$(cat "$ROOT/.venv/installed" 2>/dev/null)" != "$wanted $ROOT" ]; then
     python=$(suitable_python) || exit 2
     echo "Setting up .venv with $("$python" --version); this is done once."
     if [ ! -x "$ROOT/.venv/bin/python" ] || ! "$ROOT/.venv/bin/python" -c 'import pip' 2>/dev/null; then
       rm -rf "$ROOT/.venv" && "$python" -m venv "$ROOT/.venv" || exit 2
     fi
-    (cd "$ROOT" && .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-      -r requirements.txt) || {
+    # The second line brings torch and this package: pip can check the hashes of neither.
+    (cd "$ROOT" && export PIP_DISABLE_PIP_VERSION_CHECK=1 &&
+      .venv/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock &&
+      .venv/bin/python -m pip install --quiet -r requirements.txt) || {
       echo "The installation failed; see above. Run the same command again to resume." >&2
       exit 2
     }

@@ -27,8 +27,23 @@ def declared(*extras: str) -> list[Requirement]:
 def pins() -> dict[str, str]:
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     requirements = [line for line in lines if not line.startswith("#")]
-    assert requirements.pop() == "-e ."
-    return dict(line.split("==") for line in requirements)
+    assert requirements[-2:] == ["-c constraints.txt", "-e ."]
+    return dict(line.split("==") for line in requirements[:-2])
+
+
+def locked(name: str) -> dict[str, Requirement]:
+    """The requirements in ``constraints.txt`` or ``requirements.lock``, by package."""
+    text = (ROOT / name).read_text().replace(" \\\n    --hash", " #")
+    lines = [line.split(" #")[0] for line in text.splitlines() if not line.startswith("#")]
+    found = {canonicalize_name(each.name): each for each in map(Requirement, lines)}
+    assert len(found) == len(lines)
+    return found
+
+
+def version_of(requirement: Requirement) -> str:
+    (specifier,) = requirement.specifier
+    assert specifier.operator == "=="
+    return specifier.version
 
 
 def test_pins_agree_with_the_declared_dependencies():
@@ -38,6 +53,85 @@ def test_pins_agree_with_the_declared_dependencies():
     assert pinned.keys() == requirements.keys()
     for name, requirement in requirements.items():
         assert requirement.specifier.contains(pinned[name]), (name, pinned[name])
+
+
+def test_the_lock_agrees_with_the_pins():
+    constraints, lock = locked("constraints.txt"), locked("requirements.lock")
+    for name, version in pins().items():
+        assert version_of(constraints[name]) == version, f"{name}: run python scripts/lock.py"
+    assert constraints == lock | {"torch": constraints["torch"]}
+    assert "torch" not in lock  # its hash depends on the index
+
+
+def test_the_lock_has_a_hash_for_each_version():
+    for package in (ROOT / "requirements.lock").read_text().replace("\\\n", "").splitlines()[1:]:
+        hashes = package.split("--hash=")[1:]
+        assert hashes and all(re.fullmatch(r"sha256:[0-9a-f]{64} *", each) for each in hashes)
+
+
+def test_what_is_installed_for_this_repository_is_in_the_lock():
+    """All that the pinned packages need on this machine; their versions, too, if the environment
+    is one of scripts/setup.sh. Of other machines uv, which makes the lock, sees to it.
+    """
+    is_locked = (Path(sys.prefix) / "installed").exists()
+    constraints = locked("constraints.txt")
+    of_torch = re.compile(r"(nvidia|cuda)-|triton$")  # torch requires exact versions of these
+    seen, waiting = set(), [Requirement(name) for name in pins()]
+    while waiting:
+        each = waiting.pop()
+        name = canonicalize_name(each.name)
+        if (name, *each.extras) in seen or of_torch.match(name):
+            continue
+        seen.add((name, *each.extras))
+        assert name in constraints
+        try:
+            distribution = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue
+        if is_locked:
+            assert distribution.version.split("+")[0] == version_of(constraints[name]), name
+        waiting += [
+            needed
+            for needed in map(Requirement, distribution.requires or [])
+            if not needed.marker
+            or any(needed.marker.evaluate({"extra": extra}) for extra in ("", *each.extras))
+        ]
+    assert len({name for name, *_ in seen}) > len(pins())
+
+
+def test_licences_are_of_the_locked_versions():
+    text = (ROOT / "docs" / "dependencies.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    of_page = {canonicalize_name(name): [*cells] for name, *cells in rows[1:]}
+    constraints = locked("constraints.txt")
+    assert of_page.keys() == constraints.keys()
+    for name, (version, licence, *_) in of_page.items():
+        assert version == version_of(constraints[name]) and licence != "not stated", name
+
+
+def test_the_lowest_versions_are_what_is_declared(tmp_path):
+    """The script, with a Python that prints what it is asked to install."""
+    fake = tmp_path / "python"
+    fake.write_text(
+        f"""#!/bin/sh
+case "$2" in
+venv) mkdir -p "$3/bin" && cp {fake} "$3/bin/python" ;;
+pip) cat "$7" ;;
+pytest) ;;
+esac
+"""
+    )
+    fake.chmod(0o755)
+    end = subprocess.run(
+        ["bash", ROOT / "scripts" / "test_lowest.sh"],
+        env={"PATH": "/usr/bin:/bin", "PYTHON": str(fake)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lowest = dict(line.split("==") for line in end.stdout.splitlines())
+    requirements = {each.name: each.specifier for each in declared("test")}
+    assert lowest == {name: str(s).lstrip(">=") for name, s in requirements.items()}
 
 
 def test_the_development_extra_has_the_one_for_tests():
@@ -82,7 +176,7 @@ def test_supported_versions_of_python_are_the_same_everywhere():
     assert f"Python {first} to {last}" in (ROOT / "README.md").read_text()
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
     tested = re.search(r"python: \[(.*)\]", workflow)[1].replace('"', "").split(", ")
-    assert tested[0] == first and set(tested) <= set(PYTHONS)
+    assert tested == PYTHONS
     assert "- run: .ci/run" in workflow
 
 

@@ -263,6 +263,15 @@ class TestTerminal:
         assert out.splitlines().count("normal_b") == 2
         assert "\nbland\ngold label" in out
 
+    def test_what_is_not_utf_8(self, classification, monkeypatch, tmp_path):
+        page = tmp_path / "page.html"
+        status, out, err = classification("--text", "caf\udce9 superb", "--html", str(page))
+        assert (status, err) == (0, "")
+        assert out.startswith("caf� superb\n") and "caf� superb" in page.read_text()
+        stdin = io.TextIOWrapper(io.BytesIO(b"caf\xe9 superb\n"), encoding="utf-8")
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert classification("--html", str(page)) == (status, out, err)
+
     def test_color(self, classification):
         _, plain, _ = classification("--text", "superb", "--color", "never")
         _, colored, _ = classification("--text", "superb", "--color", "always")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from conftest import ROOT, assert_one_line, files_in
@@ -360,7 +361,7 @@ class TestTask:
         report()
         page = (root / "report" / "index.html").read_text()
         assert "&lt;b&gt;|x" in page and "<b>" not in page
-        assert "<b>\\|x" in (root / "report" / "results.md").read_text()
+        assert "&lt;b>\\|x" in (root / "report" / "results.md").read_text()
 
     @pytest.mark.parametrize(
         "content", [b"no pickle", pickle.dumps([1]), pickle.dumps({key("x"): {}})]
@@ -442,6 +443,41 @@ class TestCopying:
         report()
         text = (root / "report" / "results.md").read_text()
         assert text.count("newer") == 1 and "> **Figure toy: some learning curves are newer" in text
+
+    @pytest.mark.parametrize(
+        "stem",
+        [
+            "a#b?c%41",
+            "<b>x",
+            "a](javascript:x) [y",
+            'q"uote, 2x',
+            "two\nlines",
+            b"caf\xe9",
+            "x&lt;y",
+        ],
+    )
+    def test_names_of_files(self, root, report, stem):
+        """Links lead to the files, and no name is read as HTML or Markdown."""
+        folder = root / "SequenceCopying"
+        folder.joinpath("outputs").mkdir(parents=True)
+        stem = os.fsdecode(stem)
+        for ending in (".svg", ".csv", "_dark.svg"):
+            (folder / "outputs" / f"{stem}{ending}").write_bytes(b"a picture")
+        write_pickle({"settings": {}, "histories": {0: history(1)}}, folder / f"logs/{stem}.pkl")
+        assert report()[0] == 0
+        page = Page((root / "report" / "index.html").read_text())
+        assert not {"b", "script"} & set(page.tags)
+        text = (root / "report" / "results.md").read_text()
+        assert not re.search(r"<[a-z]|\]\(javascript", text)
+        in_text = re.findall(r"\]\(([^#].*?)\)", text)
+        assert len(in_text) == 3
+        for links in (in_text, [link for link in page.targets if not link.startswith("#")]):
+            assert {unquote_to_bytes(link) for link in links} >= {
+                os.fsencode(f"copying_{stem}{ending}") for ending in (".svg", ".csv")
+            }
+            for link in links:
+                assert (root / "report" / os.fsdecode(unquote_to_bytes(link))).is_file()
+                assert not re.search(r"[\s,#?<>]", link)
 
     @pytest.mark.parametrize("name", ["logs/seq2seq.pkl", "re_8headcomb.pkl"])
     @pytest.mark.parametrize("content", [[], {}, {"settings": {}, "histories": []}, ({}, {}, {})])

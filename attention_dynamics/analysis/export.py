@@ -26,6 +26,7 @@ from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import storage
+from attention_dynamics.text import written_out
 
 Key = tuple[str, int]  # of a checkpoint: run, iteration
 
@@ -270,9 +271,10 @@ def write_parquet(selection: Selection, path: Path) -> None:
     pyarrow = _pyarrow()
     fixed = zip(*(row for i in range(len(selection.sentences)) for row in selection.rows(i)))
     fixed_columns = {
-        name: array.dictionary_encode() if pyarrow.types.is_string(array.type) else array
+        name: pyarrow.array(map(written_out, values)).dictionary_encode()
+        if isinstance(values[0], str)
+        else pyarrow.array(values)
         for name, values in zip(selection.header, fixed)
-        for array in [pyarrow.array(values)]
     }
     n_entries = int(selection.sentences.entries[-1])
     none = pyarrow.nulls(n_entries, pyarrow.float32())
@@ -374,7 +376,7 @@ def write_jsonl(selection: Selection, path: Path) -> None:
                 for run, iteration in selection.keys
             ]
             line = json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
-            file.write(line.encode(errors="surrogatepass"))
+            file.write(line.encode(errors="backslashreplace"))  # as JSON writes it, too
 
 
 PUBLISHED = {"grad": "gradient"}  # the published names of columns

@@ -8,6 +8,7 @@ from attention_dynamics.analysis.task import Task
 from attention_dynamics.classification.columns import COLUMNS
 from attention_dynamics.classification.data import BOS, EOS, SPECIALS, beta_path, logistic_path
 from attention_dynamics.classification.datasets import DATASETS
+from attention_dynamics.text import printable
 
 
 def sentences_of(dump: dict[str, Any]) -> Sentences:
@@ -19,8 +20,8 @@ def sentences_of(dump: dict[str, Any]) -> Sentences:
 
 
 def show(words: list[str]) -> tuple[list[str], str]:
-    """Words are written as they are."""
-    ends = (SPECIALS[BOS], SPECIALS[EOS])
+    """Words are written as they are, as far as they can be."""
+    ends, words = (SPECIALS[BOS], SPECIALS[EOS]), list(map(printable, words))
     return words, " ".join(word for word in words if word not in ends)
 
 

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import pickles, seal
+from attention_dynamics.text import written_out
 
 
 @contextlib.contextmanager
@@ -125,8 +126,8 @@ def save_torch(value: Any, path: Path, of: Mapping[str, Any] | None = None) -> N
 
 
 def save_text(text: str, path: Path) -> None:
-    """Write ``text`` in UTF-8, atomically."""
-    save_bytes(text.encode(), path)
+    """Write ``text`` in UTF-8, atomically, as :func:`written_out` has it."""
+    save_bytes(written_out(text).encode(), path)
 
 
 def save_bytes(content: bytes | bytearray, path: Path) -> None:
@@ -172,9 +173,9 @@ def check_set(record: Path, paths: Iterable[Path], make: str) -> None:
 
 
 def save_csv(header: Iterable[str], rows: Iterable[Iterable], path: Path) -> None:
-    """Write CSV in UTF-8 atomically, a row at a time; None is an empty field."""
+    """Write CSV as :func:`save_text`, a row at a time; None is an empty field."""
     with atomic_write(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogatepass", newline="")
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

@@ -7,6 +7,7 @@ import numpy as np
 from attention_dynamics.analysis.ragged import Ragged
 from attention_dynamics.analysis.sentences import Sentences
 from attention_dynamics.analysis.task import Task
+from attention_dynamics.text import printable
 from attention_dynamics.translation.columns import COLUMNS
 from attention_dynamics.translation.data import beta_path
 from attention_dynamics.translation.datasets import DATASETS
@@ -26,6 +27,7 @@ def sentences_of(dump: dict[str, Any]) -> Sentences:
 
 def show(pieces: list[str]) -> tuple[list[str], str]:
     """A piece that begins a word is written without SPACE, one inside a word after a ·."""
+    pieces = list(map(printable, pieces))
     text = "".join(piece for piece in pieces if piece not in ENDS)
     return [_written(piece) for piece in pieces], text.replace(SPACE, " ").strip()
 

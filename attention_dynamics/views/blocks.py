@@ -1,9 +1,13 @@
 """The blocks that a report is made of, and the two formats that they are written in."""
 
 import html
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
+from urllib.parse import quote
+
+from attention_dynamics.text import printable
 
 
 @dataclass(frozen=True)
@@ -86,35 +90,57 @@ def anchors(blocks: list[Block]) -> list[tuple[Heading, str]]:
     return found
 
 
+def url_of(path: str) -> str:
+    """The path as a part of a link; as bytes, since the name of a file need not be UTF-8."""
+    return quote(os.fsencode(path))
+
+
+def escaped(text: str) -> str:
+    """As text in HTML."""
+    return html.escape(printable(text))
+
+
+def unmarked(text: str) -> str:
+    """As text in Markdown: without HTML or links."""
+    text = printable(text).replace("&", "&amp;").replace("<", "&lt;")
+    return text.replace("](", "]\\(").replace("|", "\\|")
+
+
+def in_brackets(text: str) -> str:
+    """As the text of a link in Markdown."""
+    return re.sub(r"[][]", r"\\\g<0>", unmarked(text))
+
+
 def to_markdown(blocks: list[Block]) -> str:
     """GitHub's Markdown."""
     parts = []
     for block in blocks:
         match block:
             case Heading(level, text):
-                parts.append("#" * level + " " + text)
+                parts.append("#" * level + " " + unmarked(text))
             case Contents():
                 lines = [
-                    f"{'  ' * (heading.level - 2)}- [{heading.text}](#{anchor})"
+                    f"{'  ' * (heading.level - 2)}- [{in_brackets(heading.text)}](#{anchor})"
                     for heading, anchor in anchors(blocks)
                     if heading.level > 1
                 ]
                 parts.append("\n".join(lines))
             case Text(text):
-                parts.append(text)
+                parts.append(unmarked(text))
             case Note(text):
-                parts.append(f"> **{text}**")
+                parts.append(f"> **{unmarked(text)}**")
             case Code(text):
                 parts.append(f"```\n{text}\n```")
             case Table(head, rows):
                 ruler = ["---:" if block.is_number(i) else "---" for i in range(len(head))]
-                cells = [[cell.replace("|", "\\|") for cell in row] for row in (head, ruler, *rows)]
+                cells = [[unmarked(cell) for cell in row] for row in (head, ruler, *rows)]
                 parts.append("\n".join("| " + " | ".join(line) + " |" for line in cells))
             case Figure(path, caption, _, files):
-                links = "".join(f" [{name}]({file})" for name, file in files)
-                parts.append(f"![{caption}]({path})\n\n{caption}{links}")
+                links = "".join(f" [{name}]({url_of(file)})" for name, file in files)
+                image = f"![{in_brackets(caption)}]({url_of(path)})"
+                parts.append(f"{image}\n\n{unmarked(caption)}{links}")
             case Link(path, text):
-                parts.append(f"[{text}]({path})")
+                parts.append(f"[{in_brackets(text)}]({url_of(path)})")
     return "\n\n".join(parts) + "\n"
 
 
@@ -126,7 +152,7 @@ def to_html(blocks: list[Block]) -> str:
         match block:
             case Heading(level, text):
                 anchor = html.escape(next(headings)[1])
-                parts.append(f'<h{level} id="{anchor}">{html.escape(text)}</h{level}>')
+                parts.append(f'<h{level} id="{anchor}">{escaped(text)}</h{level}>')
             case Contents():
                 items = [
                     f'<li class="level{heading.level}">{link(f"#{anchor}", heading.text)}</li>'
@@ -135,9 +161,9 @@ def to_html(blocks: list[Block]) -> str:
                 ]
                 parts.append("<nav><ul>\n" + "\n".join(items) + "\n</ul></nav>")
             case Text(text):
-                parts.append(f"<p>{html.escape(text)}</p>")
+                parts.append(f"<p>{escaped(text)}</p>")
             case Note(text):
-                parts.append(f'<p class="note">{html.escape(text)}</p>')
+                parts.append(f'<p class="note">{escaped(text)}</p>')
             case Code(text):
                 parts.append(f"<pre>{html.escape(text)}</pre>")
             case Table(head, rows):
@@ -146,28 +172,28 @@ def to_html(blocks: list[Block]) -> str:
                 parts.append('<div class="table"><table>\n' + "\n".join(lines) + "\n</table></div>")
             case Figure(path, caption, sources, files):
                 image = "".join(
-                    f'<source media="{media}" srcset="{html.escape(source)}">'
+                    f'<source media="{media}" srcset="{url_of(source)}">'
                     for media, source in sources
                 )
-                image += f'<img src="{html.escape(path)}" alt="{html.escape(caption)}">'
-                links = "".join(" " + link(file, name) for name, file in files)
-                note = f"<figcaption>{html.escape(caption)}{links}</figcaption>"
+                image += f'<img src="{url_of(path)}" alt="{escaped(caption)}">'
+                links = "".join(" " + link(url_of(file), name) for name, file in files)
+                note = f"<figcaption>{escaped(caption)}{links}</figcaption>"
                 parts.append(f"<figure><picture>{image}</picture>{note}</figure>")
             case Link(path, text):
-                parts.append(f"<p>{link(path, text)}</p>")
+                parts.append(f"<p>{link(url_of(path), text)}</p>")
     title = next(block.text for block in blocks if isinstance(block, Heading))
     return PAGE.format(title=html.escape(title), body="\n".join(parts))
 
 
-def link(path: str, text: str) -> str:
-    return f'<a href="{html.escape(path)}">{html.escape(text)}</a>'
+def link(url: str, text: str) -> str:
+    return f'<a href="{html.escape(url)}">{escaped(text)}</a>'
 
 
 def row_of(tag: str, cells: list[str], numbers: list[bool]) -> str:
     """A line of a table. What a number has in brackets is smaller, and not broken."""
     line = ""
     for cell, is_number in zip(cells, numbers):
-        text = html.escape(cell)
+        text = escaped(cell)
         if is_number and tag == "td":
             text = re.sub(r"(\[.*?\]|\(.*?\))", r"<small>\1</small>", text)
         line += (f'<{tag} class="number">' if is_number else f"<{tag}>") + f"{text}</{tag}>"

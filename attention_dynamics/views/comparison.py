@@ -25,6 +25,7 @@ from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import storage
+from attention_dynamics.text import printable
 from attention_dynamics.views.drawing import (
     BLUE,
     FORMATS,
@@ -34,6 +35,7 @@ from attention_dynamics.views.drawing import (
     WIDTHS,
     drawn_in,
     iteration_axis,
+    plain,
     pyplot,
     save,
 )
@@ -104,7 +106,7 @@ def compare(args: argparse.Namespace, task: Task) -> None:
         if a file is missing or damaged, or no sentence is in both dumps. Nothing is written then.
     """
     split = next(name for name, of in task.performances.items() if args.performance in of)
-    names = args.names or names_of(args.A, args.B)
+    names = list(map(printable, args.names or names_of(args.A, args.B)))
     stem = re.sub(r"[^\w.=-]+", "_", f"{args.dataset}_{names[0]}_vs_{names[1]}")
     path = args.out_file or args.outputs_dir / f"{stem}.csv"
     if path.suffix[1:] in FORMATS:
@@ -322,7 +324,7 @@ def draw(
     """
     plt = pyplot()
     dataset, metric, split, performance = about
-    names = [name.replace("$", r"\$") for name in names]  # matplotlib reads $ as mathematics
+    names = list(map(plain, names))
     figure, axes = plt.subplots(
         1, 3, figsize=(11.5, 4), width_ratios=(3, 2, 2), layout="constrained"
     )

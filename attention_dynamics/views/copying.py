@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from attention_dynamics.copying.histories import LEARNED, History, has_learned
-from attention_dynamics.views.drawing import BLUE, VERMILION, Rows, Style, figure_width, pyplot
+from attention_dynamics.views.drawing import (
+    BLUE,
+    VERMILION,
+    Rows,
+    Style,
+    figure_width,
+    plain,
+    pyplot,
+)
 
 PANELS = {"token_accuracy": "token accuracy", "attention_accuracy": "attention accuracy"}
 # whether a model has learned to copy: what to call it, and how its curve is drawn
@@ -80,7 +88,7 @@ def draw(experiments: Mapping[str, Histories], _style: Style) -> tuple[Any, Rows
             for outcome in OUTCOMES
         }
         n_learned, steps = len(groups[True]), next(iter(histories.values()))["step"]
-        line[0].set_title(f"{label}: {n_learned} of {len(histories)} learned", loc="left")
+        line[0].set_title(f"{plain(label)}: {n_learned} of {len(histories)} learned", loc="left")
         for outcome, group in groups.items():
             if not group:
                 continue

@@ -12,6 +12,7 @@ from typing import Any
 
 from attention_dynamics.analysis.columns import Column
 from attention_dynamics.files import storage
+from attention_dynamics.text import printable
 
 FORMATS = ("png", "pdf", "svg")
 WIDTHS = {"page": 6.9, "column": 3.3}  # inches, of a text page and of one of its two columns
@@ -108,6 +109,11 @@ def pyplot() -> Any:
     import matplotlib.pyplot as plt
 
     return plt
+
+
+def plain(text: str) -> str:
+    """``text`` as matplotlib is to draw it: "$" begins no formula."""
+    return printable(text).replace("$", r"\$")
 
 
 def figure_width() -> float:

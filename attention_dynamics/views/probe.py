@@ -2,6 +2,7 @@
 
 import argparse
 import html
+import io
 import os
 import shutil
 import sys
@@ -19,6 +20,7 @@ from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import storage
+from attention_dynamics.text import printable
 from attention_dynamics.training.saved import SavedRuns
 from attention_dynamics.views.plotting import spread
 
@@ -89,10 +91,12 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
 def texts_of(args: argparse.Namespace) -> list[str]:
     """The sentences of ``--text``, or the lines of standard input that are not empty."""
     if args.text:
-        return args.text
+        return list(map(printable, args.text))
     if sys.stdin.isatty():
         print("Type sentences, one a line, then Ctrl-D:", file=sys.stderr)
-    texts = [line.strip() for line in sys.stdin if line.strip()]
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # what is not UTF-8
+    texts = [printable(line.strip()) for line in sys.stdin if line.strip()]
     if not texts:
         raise InputError("there is no sentence: give --text, or lines on standard input")
     return texts
@@ -290,11 +294,6 @@ def columns_wide(text: str) -> int:
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text
     )
-
-
-def printable(text: str) -> str:
-    """Without characters that a terminal would obey."""
-    return "".join(c if c.isprintable() else "�" for c in text)
 
 
 # The page

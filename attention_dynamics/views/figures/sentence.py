@@ -11,7 +11,7 @@ import numpy as np
 from attention_dynamics.analysis.columns import Column
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.task import Task
-from attention_dynamics.views.drawing import Rows, Style, colormap, figure_width, pyplot
+from attention_dynamics.views.drawing import Rows, Style, colormap, figure_width, plain, pyplot
 from attention_dynamics.views.figures.figure import Figure, Material, sentences_and_measure
 
 POINT = 1 / 72  # inches
@@ -60,8 +60,7 @@ def sentence_of(task: Task, dump: dict[str, Any], number: int) -> Sentence:
     title = f"{dump['dataset']}, {kind} {number}"
     if sentences.labels is not None:
         label = int(sentences.labels[number])
-        name = dump.get("labels", ["0", "1"])[label]
-        title += f", label: {name}".replace("$", r"\$")  # no formula
+        title += f", label: {plain(dump.get('labels', ['0', '1'])[label])}"
     target = None if sentences.target is None else words(sentences.target[number])
     return Sentence(title, words(sentences.source[number]), target, column)
 
@@ -152,7 +151,7 @@ def draw_sentence(
     size = min(LARGEST_TEXT, (room / across - 0.1) / n_source / POINT * 0.95)
     images = []
     for part, block in zip(parts, blocks):
-        part.suptitle(block.title, x=0.01, ha="left")
+        part.suptitle(plain(block.title), x=0.01, ha="left")
         look = shades if block.name == "alpha" else signed
         maps = block.drawn if sentence.target else [np.concatenate(block.drawn)]
         axes = list(part.subplots(down, across, squeeze=False).flat)
@@ -216,9 +215,8 @@ def text_width(tokens: list[str]) -> float:
 
 
 def ticks(set_ticks: Callable, tokens: list[str], size: float, **options: Any) -> None:
-    """Label an axis with tokens, as they are: "$" begins no formula."""
-    labels = [token.replace("$", r"\$") for token in tokens]
-    set_ticks(range(len(tokens)), labels, fontsize=size, **options)
+    """Label an axis with tokens, as they are."""
+    set_ticks(range(len(tokens)), list(map(plain, tokens)), fontsize=size, **options)
 
 
 def draw(material: Material, style: Style) -> tuple[Any, Rows]:

@@ -19,6 +19,7 @@ from attention_dynamics.views.drawing import (
     figure_width,
     is_narrow,
     iteration_axis,
+    plain,
     pyplot,
 )
 from attention_dynamics.views.figures.figure import Figure, Material
@@ -83,13 +84,13 @@ def draw_words(
                     row = dict(panel=panel, label=name, word=word, iteration=iteration)
                     rows.append(row | dict(zip(("value", "low", "high"), of_it)))
         right.axhline(1, color=GREY, linewidth=0.8)
-        of_label = "" if name is None else f" for label {name}".replace("$", r"\$")
+        of_label = "" if name is None else f" for label {plain(name)}"
         minus = " less its mean" if label is None else ""
         left.set_ylabel(f"evidence β$^{{uf}}${minus}{of_label}\n(uniform run)")
         right.set_ylabel("attention α × length\n(mean of the other runs)")
         # In this corner there are no lines: evidence begins at 0. A space: matplotlib leaves out
-        # names that begin with "_"; "$" begins no formula.
-        names = [" " + shown[word].replace("$", r"\$") for word in places]
+        # names that begin with "_".
+        names = [" " + plain(shown[word]) for word in places]
         left.legend(handles, names, loc="upper left")
     for axis in panels.flat:
         iteration_axis(axis, iterations)
