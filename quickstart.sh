@@ -43,9 +43,9 @@ step "Word baseline: beta^px"
 cd ../translation
 step "Translation, toy data: word for word by a lexicon, with local reordering"
 "$PYTHON" prepare_data.py --dataset toy
-step "Training: two runs with attention, one with uniform attention"
+step "Training: four runs with attention, one with uniform attention"
 ./train_runs.sh toy
-step "Evaluation: alpha, beta, Delta and BLEU at each checkpoint"
+step "Evaluation: alpha, beta and Delta at each checkpoint"
 ./dump_logs.sh toy
 step "Word baseline: beta^px"
 ./embedding_runs.sh toy
@@ -69,8 +69,8 @@ done
 cat <<END
 
 Attention comes to lie on the words that a model with uniform attention finds telling: A(α, βᵘᶠ),
-A(βᵘᶠ, βᵖˣ) and A(Δ, βᵘᶠ) are far above what shuffled attention gives, Â; and in classification the
-attention of other seeds agrees with the gold run's as well as that once accuracy has reached ξ.
+A(βᵘᶠ, βᵖˣ) and A(Δ, βᵘᶠ) are far above what shuffled attention gives, Â. The attention of other
+seeds agrees with the gold run's as well as that once accuracy has reached ξ.
 
 Where every sequence has the same tokens, the permutations, no token is evidence for another output
 than the next one, and attention is late or never learned: SequenceCopying/outputs/toy.png
