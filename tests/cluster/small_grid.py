@@ -81,12 +81,8 @@ def make_small(root: Path) -> Path:
     """A copy of the repository whose toy grid takes seconds."""
     copy_source(root, without=("tests", "docs", "notebooks", "benchmarks"))
     for name, changes in SMALL.items():
-        path = root / name
-        text = path.read_text()
         for old, new in changes.items():
-            assert old in text, (name, old)
-            text = text.replace(old, new)
-        path.write_text(text)
+            change(root / name, old, new)
     for name, sizes in SIZES.items():
         write_json(root / name, sizes)
     return root
@@ -99,8 +95,12 @@ def run_bash(root: Path) -> None:
     assert end.returncode == 0, end.stdout + end.stderr
 
 
+def snakemake_command(*arguments: str, python: Path | str = sys.executable) -> list[str]:
+    return [find_snakemake() or "", *arguments, "--config", f"python={python}"]
+
+
 def run_snakemake(root: Path, *arguments: str) -> subprocess.CompletedProcess:
-    command = [find_snakemake(), *arguments, "--config", f"python={sys.executable}"]
+    command = snakemake_command(*arguments)
     return subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True)
 
 
@@ -126,3 +126,9 @@ def results(root: Path) -> dict[str, bytes]:
         for path in sorted(root.glob(f"*/{folder}/**/*"))
         if path.is_file() and path.name not in TIMED and path.suffix not in (".pdf", ".svg")
     }
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text, (path, old)
+    path.write_text(text.replace(old, new))

@@ -3,10 +3,9 @@
 import graphlib
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from small_grid import find_snakemake, make_small, planned, results, run_bash, run_snakemake
+from small_grid import change, find_snakemake, make_small, planned, results, run_bash, run_snakemake
 
 from attention_dynamics import cluster, grid
 from attention_dynamics.classification.datasets import DATASETS as CLASSIFICATION
@@ -168,9 +167,3 @@ def test_by_snakemake(by_bash, tmp_path):
         **dict.fromkeys(after, 1),
         **{"train": 3, "evaluate": 3, "explore": 2},
     }
-
-
-def change(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
