@@ -6,8 +6,9 @@
 #
 # Needs Debian's or Ubuntu's packages slurm-wlm and munge. After "start":
 #
-#   SLURM_CONF=FOLDER/slurm.conf sinfo
+#   PATH=FOLDER/bin:$PATH sinfo
 #
+# since the job steps of Snakemake's plugin do not pass SLURM_CONF on.
 # Several slurmd on one host need --enable-multiple-slurmd, which Debian's are built with: slurmd -N.
 set -eu
 command=${1:?start or stop}
@@ -80,9 +81,14 @@ END
     mkdir -p "$folder/spool.$node"
   done
   cat >>"$folder/slurm.conf" <<END
-PartitionName=short Nodes=n[1-3] Default=YES MaxTime=60 State=UP
+PartitionName=short Nodes=n[1-3] Default=YES MaxTime=240 State=UP
 PartitionName=long Nodes=n[3-4] MaxTime=INFINITE State=UP
 END
+  mkdir -p "$folder/bin"
+  for program in sbatch scancel scontrol sinfo squeue srun; do
+    printf '#!/bin/sh\nSLURM_CONF=%s exec %s "$@"\n' "$SLURM_CONF" "$(PATH=/usr/local/bin:/usr/bin:/bin command -v $program)" >"$folder/bin/$program"
+    chmod +x "$folder/bin/$program"
+  done
   slurmctld 2>/dev/null
   for node in $NODES; do slurmd -N "$node"; done
   for _ in $(seq 100); do

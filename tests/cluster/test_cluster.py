@@ -4,6 +4,7 @@ import graphlib
 import shutil
 from dataclasses import replace
 
+import grid_cost
 import pytest
 from small_grid import change, find_snakemake, make_small, planned, results, run_bash, run_snakemake
 
@@ -127,6 +128,22 @@ def test_a_marker_without_its_result_is_forgotten(monkeypatch, tmp_path):
     lost = ("train/classification/SNS/Normal_B", "evaluate/classification/SNS/Normal_B")
     assert cluster.forget(jobs) == [*lost, "gather/classification/SNS"]
     assert cluster.forget(jobs) == []
+
+
+def test_the_simulated_makespan():
+    def job(*needs):
+        return cluster.Job("", "", needs, ())
+
+    jobs = {"a": job(), "b": job(), "c": job(), "d": job("a", "b")}
+    seconds = {"a": 1.0, "b": 2.0, "c": 4.0, "d": 3.0}
+    times = [grid_cost.makespan(jobs, seconds, workers) for workers in (1, 2, 3, 9)]
+    assert times == [10, 5, 5, 5]
+    for name, seconds_of_job in {
+        "train/classification/SNS/uniform": 0.13 * 4000,
+        "evaluate/translation/multi30k/Normal_A": 69 * 20,
+        "embedding/classification/Furd": 0.85 * 60,
+    }.items():
+        assert grid_cost.seconds_of(name, cluster.all_jobs()[name]) == pytest.approx(seconds_of_job)
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def slurm(tmp_path):
     """The environment of a Slurm that runs until the test ends."""
     folder = tmp_path / "slurm"
     subprocess.run([SCRIPT, "start", folder], check=True)
-    yield {"SLURM_CONF": str(folder / "slurm.conf")}
+    yield {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     subprocess.run([SCRIPT, "stop", folder], check=True)
 
 
@@ -80,8 +80,9 @@ def test_faults_change_nothing(slurm, tmp_path):
     profile = root / "profiles" / "slurm" / "config.yaml"
     change(profile, "# slurm_partition: short", "slurm_partition: short")
     change(profile, "# slurm_partition: gpu", "slurm_partition: long")
-    change(profile, "attempt * 480", "attempt")
+    change(profile, "min(attempt * 480, 1440)", "attempt")
     change(profile, "copy: 8", "copy: 1")
+    change(profile, "runtime: 1440", "runtime: 60")
     change(profile, "latency-wait: 60", "latency-wait: 10")
     variables = environment(root) | slurm
     log = open(tmp_path / "log", "w")  # noqa: SIM115
