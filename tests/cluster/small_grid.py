@@ -1,5 +1,6 @@
 """A copy of the repository whose toy grid is tiny, and what runs it."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -63,6 +64,7 @@ cd ..
 """
 # They hold how long something took; .pdf and .svg the date, or ids of this process.
 TIMED = {"run.json", "resume.pt"}
+TASKS = ("classification", "translation", "SequenceCopying")
 FOLDERS = ("data", "models", "outputs", "logs")
 
 
@@ -122,8 +124,8 @@ def results(root: Path) -> dict[str, bytes]:
     """What the stages wrote, without what records times."""
     return {
         str(path.relative_to(root)): path.read_bytes()
-        for folder in FOLDERS
-        for path in sorted(root.glob(f"*/{folder}/**/*"))
+        for task, folder in itertools.product(TASKS, FOLDERS)
+        for path in sorted((root / task / folder).rglob("*"))
         if path.is_file() and path.name not in TIMED and path.suffix not in (".pdf", ".svg")
     }
 
