@@ -1,10 +1,12 @@
 """A copy of the repository whose toy grid is tiny, and what runs it."""
 
+import functools
 import itertools
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from conftest import ROOT, copy_source, write_json
@@ -90,11 +92,15 @@ def make_small(root: Path) -> Path:
     return root
 
 
-def run_bash(root: Path) -> None:
-    end = subprocess.run(
-        ["bash", "-c", BASH], cwd=root, env=environment(root), capture_output=True, text=True
-    )
-    assert end.returncode == 0, end.stdout + end.stderr
+@functools.cache
+def results_by_bash() -> dict[str, bytes]:
+    """The results of the small toy grid by the bash scripts."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = make_small(Path(folder) / "root")
+        command, env = ["bash", "-c", BASH], environment(root)
+        end = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True)
+        assert end.returncode == 0, end.stdout + end.stderr
+        return results(root)
 
 
 def snakemake_command(*arguments: str, python: Path | str = sys.executable) -> list[str]:

@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import grid_cost
 import pytest
-from small_grid import change, find_snakemake, make_small, planned, results, run_bash, run_snakemake
+from small_grid import (
+    change,
+    find_snakemake,
+    make_small,
+    planned,
+    results,
+    results_by_bash,
+    run_snakemake,
+)
 
 from attention_dynamics import cluster, grid
 from attention_dynamics.classification.datasets import DATASETS as CLASSIFICATION
@@ -146,23 +154,15 @@ def test_the_simulated_makespan():
         assert grid_cost.seconds_of(name, cluster.all_jobs()[name]) == pytest.approx(seconds_of_job)
 
 
-@pytest.fixture(scope="module")
-def by_bash(tmp_path_factory) -> dict[str, bytes]:
-    """The results of the small toy grid by the bash scripts."""
-    root = make_small(tmp_path_factory.mktemp("bash") / "root")
-    run_bash(root)
-    return results(root)
-
-
 @pytest.mark.slow
 @needs_snakemake
-def test_by_snakemake(by_bash, tmp_path):
+def test_by_snakemake(tmp_path):
     """All that is missing is listed, run, and the same; then what is removed or added is listed."""
     root = make_small(tmp_path / "root")
     assert planned(root, "toy") == JOBS
     end = run_snakemake(root, *LOCAL)
     assert end.returncode == 0, end.stdout + end.stderr
-    assert results(root) == by_bash
+    assert results(root) == results_by_bash()
     assert planned(root, "toy") == {}
     end = run_snakemake(root, *LOCAL)
     assert end.returncode == 0 and "Nothing to be done" in end.stdout + end.stderr
@@ -173,7 +173,7 @@ def test_by_snakemake(by_bash, tmp_path):
     assert planned(root, "toy") == counts
     end = run_snakemake(root, *LOCAL)
     assert end.returncode == 0, end.stdout + end.stderr
-    assert results(root) == by_bash
+    assert results(root) == results_by_bash()
     (root / "translation" / "outputs" / "toy_explorer.html").unlink()
     assert planned(root, "toy") == {"explore": 1, "report": 1, "toy": 1}
 

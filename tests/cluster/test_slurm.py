@@ -18,7 +18,7 @@ from small_grid import (
     make_small,
     planned,
     results,
-    run_bash,
+    results_by_bash,
     snakemake_command,
 )
 
@@ -68,8 +68,6 @@ def wait_for(what: Callable[[], object], process: subprocess.Popen, seconds: flo
 
 
 def test_faults_change_nothing(slurm, tmp_path):
-    by_bash = make_small(tmp_path / "bash")
-    run_bash(by_bash)
     root = make_small(tmp_path / "root")
     faults = tmp_path / "faults"
     faults.mkdir()
@@ -117,7 +115,7 @@ def test_faults_change_nothing(slurm, tmp_path):
         assert second.wait(timeout=400) == 0, (tmp_path / "log").read_text()
     finally:
         second.kill()
-    assert results(root) == results(by_bash)
+    assert results(root) == results_by_bash()
     assert planned(root, "toy") == {}
     said = (tmp_path / "slurm" / "slurmctld.log").read_text()
     assert "Time limit exhausted" in said and "update_node: node n2 state set to DRAINED" in said
