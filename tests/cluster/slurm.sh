@@ -18,6 +18,10 @@ NODES="n1 n2 n3 n4"
 
 stop() {
   local pid
+  if [ -e "$folder/slurmctld.pid" ]; then # no job is to outlive its Slurm
+    "$folder/bin/scancel" --user "$(id -un)" || true
+    for _ in $(seq 50); do [ -n "$("$folder/bin/squeue" --noheader)" ] && sleep 0.2; done
+  fi
   for name in slurmctld $NODES munged; do
     pid=$(cat "$folder/$name.pid" 2>/dev/null) || continue
     kill "$pid" 2>/dev/null || true

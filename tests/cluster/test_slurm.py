@@ -120,3 +120,5 @@ def test_faults_change_nothing(slurm, tmp_path):
     said = (tmp_path / "slurm" / "slurmctld.log").read_text()
     assert "Time limit exhausted" in said and "update_node: node n2 state set to DRAINED" in said
     log.close()
+    said = "".join(path.read_text() for path in (root / ".grid" / "logs").rglob("*.log"))
+    assert "Killed" in said and "terminated: the same command resumes" in said
