@@ -118,7 +118,8 @@ def test_faults_change_nothing(slurm, tmp_path):
     assert results(root) == results_by_bash()
     assert planned(root, "toy") == {}
     said = (tmp_path / "slurm" / "slurmctld.log").read_text()
-    assert "Time limit exhausted" in said and "update_node: node n2 state set to DRAINED" in said
+    assert "Time limit exhausted" in said
+    assert "node n2 state set to DRAIN" in said  # DRAINED, or DRAINING if a job ran on it
     log.close()
     said = "".join(path.read_text() for path in (root / ".grid" / "logs").rglob("*.log"))
     assert "Killed" in said and "terminated: the same command resumes" in said
