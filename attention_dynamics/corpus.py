@@ -65,6 +65,11 @@ class BaseCorpus:
         return self.names
 
     @property
+    def training_files(self) -> tuple[str, ...]:
+        """Names that its processed training file may have in the data folder."""
+        raise NotImplementedError
+
+    @property
     def make(self) -> str:
         """What to do about processed data that is missing or damaged, for messages."""
         source = " --source FILE" if self.own else ""

@@ -81,6 +81,11 @@ def dataset_jobs(task: str, stage: str, dataset: BaseCorpus) -> list[str]:
             f"{dataset.train}" + (" --uniform" if run.uniform else "")
             for run in dataset.runs
         ]
+    if stage == "dump_parts":  # dump_logs, a job a run; dump_logs then gathers them
+        evaluate = f"eval_dump.py --dataset {name} {dataset.evaluate}".rstrip()
+        return [
+            f"{name} {run.name}|{evaluate} --runs {run.name} --parts_only" for run in dataset.runs
+        ]
     script, flags = {
         "dump_logs": ("eval_dump.py", dataset.evaluate),
         "embedding_runs": ("embedding_beta.py", dataset.embedding),

@@ -14,7 +14,7 @@ example:
 """
 
 from attention_dynamics import cli
-from attention_dynamics.analysis.dump import dump_path, evaluate_missing
+from attention_dynamics.analysis.dump import dump_path, evaluate_missing, hold
 from attention_dynamics.analysis.evidence import SCORE
 from attention_dynamics.classification.columns import COLUMNS
 from attention_dynamics.classification.data import evaluated_sentences, load_dataset
@@ -81,8 +81,8 @@ def main():
         return columns
 
     path = dump_path(args.outputs_dir, args.dataset)
-    locks.hold(path, args.wait)
-    count = evaluate_missing(path, header, evaluated, paths, evaluate)
+    hold(path, args.runs, args.parts_only, args.wait)
+    count = evaluate_missing(path, header, evaluated, paths, evaluate, parts_only=args.parts_only)
     print(f"{path}: {len(evaluated)} checkpoints, {count} of them evaluated now")
 
 

@@ -48,14 +48,17 @@ def listed(*iterations: int) -> list[CheckpointSpec]:
 def evaluate(tmp_path):
     """Evaluates a list into a dump; gives the keys of what was evaluated."""
 
-    def run(entries: list[CheckpointSpec], needed=(), **settings) -> list[tuple[str, int]]:
+    def run(
+        entries: list[CheckpointSpec], needed=(), parts_only=False, **settings
+    ) -> list[tuple[str, int]]:
         paths = [tmp_path / f"{entry.name}{entry.iteration}" for entry in entries]
         for path, entry in zip(paths, entries):
             if not path.exists():
                 path.write_text(str(entry.iteration))
         evaluator = Evaluator()
+        path = dump_path(tmp_path, "toy")
         count = evaluate_missing(
-            dump_path(tmp_path, "toy"), header(**settings), entries, paths, evaluator, needed
+            path, header(**settings), entries, paths, evaluator, needed, parts_only
         )
         assert count == len(evaluator.calls)
         return evaluator.calls
@@ -74,6 +77,26 @@ def test_only_what_is_missing_is_evaluated(evaluate, tmp_path):
     assert set(dump["grad"]) == {("A", 0), ("A", 10), ("A", 20)}
     assert dump["metas"]["A", 10, "acc"] == 0.1
     assert not list(tmp_path.glob("*.parts"))
+
+
+def test_parts_of_several_jobs_are_gathered(evaluate, tmp_path):
+    """The same bytes as by one process; a job that has nothing to do leaves the others' files."""
+    path = dump_path(tmp_path, "toy")
+    evaluate(listed(0, 10))
+    alone = path.read_bytes()
+    path.unlink()
+    runs = {name: [e for e in listed(0, 10) if e.name == name] for name in "BA"}
+    for name, entries in runs.items():
+        assert evaluate(entries, parts_only=True) == [(name, 0), (name, 10)]
+        assert evaluate(entries, parts_only=True) == []
+    assert not path.exists()
+    assert evaluate(listed(0, 10)) == []
+    assert path.read_bytes() == alone and not list(tmp_path.glob("*.parts"))
+    assert evaluate(listed(0, 10, 20)[:3], parts_only=True) == [
+        ("A", 20)
+    ]  # of a dump that is there
+    assert evaluate(runs["B"], parts_only=True) == []
+    assert evaluate(listed(0, 10, 20)) == [("B", 20)]
 
 
 def test_checkpoints_that_are_not_in_a_shorter_list_stay(evaluate, tmp_path, capsys):

@@ -138,6 +138,13 @@ def test_the_development_extra_has_the_one_for_tests():
     assert f"{PROJECT['name']}[test]" in EXTRAS["dev"]
 
 
+def test_the_engine_of_the_cluster_is_the_same_everywhere():
+    """It is pinned, as no other dependency in pyproject.toml, and no laptop installs it."""
+    command = f"pip install {' '.join(EXTRAS['cluster'])}\n"
+    assert (ROOT / "docs" / "cluster.md").read_text().count(command) == 2
+    assert not {text.partition("==")[0] for text in EXTRAS["cluster"]} & pins().keys()
+
+
 def imported(path: Path) -> set[str]:
     """The top-level names of the modules that a file imports, anywhere in it."""
     names = set()

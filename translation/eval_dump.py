@@ -15,7 +15,7 @@ example:
 """
 
 from attention_dynamics import cli
-from attention_dynamics.analysis.dump import dump_path, evaluate_missing
+from attention_dynamics.analysis.dump import dump_path, evaluate_missing, hold
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks
 from attention_dynamics.training import checkpoints
@@ -88,9 +88,9 @@ def main():
         return columns
 
     path = dump_path(args.outputs_dir, args.dataset)
-    locks.hold(path, args.wait)
+    hold(path, args.runs, args.parts_only, args.wait)
     needed = [f"{split}_bleu" for split in splits if args.eval_bleu]
-    count = evaluate_missing(path, header, evaluated, paths, evaluate, needed)
+    count = evaluate_missing(path, header, evaluated, paths, evaluate, needed, args.parts_only)
     print(f"{path}: {len(evaluated)} checkpoints, {count} of them evaluated now")
 
 

@@ -21,6 +21,7 @@ A dump is one dict of plain containers and numpy arrays::
 While an evaluation runs, each checkpoint's columns are a file of their own in
 ``outputs/<dataset>_logs.parts/``; they are gathered at the end. So an interrupted evaluation
 loses nothing, and one that is run again reads only checkpoints that are new or have changed.
+Processes side by side can write the files of different runs (``--parts_only``); one more gathers.
 """
 
 import json
@@ -35,7 +36,7 @@ import numpy as np
 from attention_dynamics import cli
 from attention_dynamics.analysis.evidence import SCORE
 from attention_dynamics.cli import InputError
-from attention_dynamics.files import storage
+from attention_dynamics.files import locks, storage
 from attention_dynamics.files.forms import Each, array, fits, number, offsets
 from attention_dynamics.training.checkpoints import CheckpointSpec
 from attention_dynamics.training.engine import check_settings
@@ -53,6 +54,12 @@ FORM = {
 
 def dump_path(outputs_dir: Path, dataset: str) -> Path:
     return outputs_dir / f"{dataset}_logs.pkl"
+
+
+def hold(path: Path, runs: list[str] | None, parts_only: bool, wait: bool) -> None:
+    """Hold the lock of a dump, or of the files of some of its runs, until the script ends."""
+    part = path.with_suffix(".parts") / "+".join(runs or ["all"])
+    locks.hold(part if parts_only else path, wait)
 
 
 def load_dump(outputs_dir: Path, dataset: str) -> dict[str, Any]:
@@ -108,6 +115,7 @@ def evaluate_missing(
     checkpoints: list[Path],
     evaluate: Callable[[CheckpointSpec, Path], dict[str, Any]],
     needed: Iterable[str] = (),
+    parts_only: bool = False,
 ) -> int:
     """Evaluate the checkpoints that the dump at ``path`` lacks, and write it.
 
@@ -120,6 +128,7 @@ def evaluate_missing(
     evaluate : gives an entry's columns, and its metas: ``{"alpha": ..., "grad": ... or None,
         "metas": {key: value}}``
     needed : keys of the metas; a checkpoint that was evaluated without them is evaluated again
+    parts_only : leave the files of the checkpoints for a later call to gather
 
     Returns
     -------
@@ -153,6 +162,8 @@ def evaluate_missing(
         print(f"{path}: {len(others)} checkpoints that are not in the list stay in it")
     parts = path.with_suffix(".parts")
     if fingerprints.keys() <= done:
+        if parts_only:
+            return 0
         shutil.rmtree(parts, ignore_errors=True)  # an evaluation was killed before it did
         return 0
 
@@ -171,6 +182,8 @@ def evaluate_missing(
             if part[column] is not None and not np.isfinite(part[column]).all():
                 raise InputError(f"{file} gives a {column} that is not a number: train it again")
         storage.save_pickle(part, files[key])
+    if parts_only:
+        return len(todo)
 
     fingerprints |= {key: before[key] for key in before if key in others}
     dump = {"id": "", **header, "metas": {}, "checkpoints": fingerprints}

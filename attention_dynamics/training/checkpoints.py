@@ -57,7 +57,7 @@ def listed(configs_dir: Path, corpus: BaseCorpus, grad_by_default: bool) -> list
 
 
 def add_flags(parser: cli.Parser) -> None:
-    """``--runs`` and ``--iterations``, which choose checkpoints to evaluate."""
+    """``--runs`` and ``--iterations``, to choose checkpoints; ``--parts_only``, for many jobs."""
     parser.add_argument(
         "--runs", nargs="+", metavar="NAME", help="such as Normal_A uniform (default: all)"
     )
@@ -66,6 +66,12 @@ def add_flags(parser: cli.Parser) -> None:
         type=cli.steps,
         help="checkpoints of each run, such as 0,50,100 (default: the published ones; of your own "
         "data, those that all runs saved)",
+    )
+    parser.add_argument(
+        "--parts_only",
+        action="store_true",
+        help="leave each evaluated checkpoint in a file of its own, beside the dump, so that "
+        "processes with other --runs can work side by side; without both flags, they are gathered",
     )
 
 

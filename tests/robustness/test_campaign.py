@@ -1,7 +1,7 @@
 """What kills, damage, hostile files and full disks may do: docs/reliability.md has the promises.
 
-    ./run_tests.sh tests/robustness                       a few tries of each kind
-    ./run_tests.sh tests/robustness -n 0 -s --long 60     60 minutes of them, and the counts
+./run_tests.sh tests/robustness                       a few tries of each kind
+./run_tests.sh tests/robustness -n 0 -s --long 60     60 minutes of them, and the counts
 """
 
 import io

@@ -38,3 +38,7 @@ class Corpus(BaseCorpus):
     train: str = "--steps 4000 --save_every 250 --custom_saves 0,10,50,100,150,200,250"
     iterations: tuple[int, ...] = (0, 10, 50, 100, 150, 200, *range(250, 4000, 250), 3999)
     embedding: str = "--epochs 60 --lr 0.00015"
+
+    @property
+    def training_files(self) -> tuple[str, ...]:
+        return tuple(f"{name}_train.json" for name in self.names)

@@ -63,3 +63,7 @@ class Corpus(BaseCorpus):
     @property
     def taken(self) -> tuple[str, ...]:
         return (*self.names, self.folder)
+
+    @property
+    def training_files(self) -> tuple[str, ...]:
+        return (f"{self.folder}/train.{self.source}",)
