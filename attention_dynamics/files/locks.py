@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from attention_dynamics.cli import InputError
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 PAUSE = 0.2  # seconds between two tries
+# On some network file systems the system's lock holds on one machine only. So a holder also touches
+# the lock's file every BEAT seconds: for LEASE seconds after the last time, it holds on others too.
+BEAT, LEASE = 20, 120
 
 
 def add_flag(parser: cli.Parser) -> None:
@@ -36,8 +40,9 @@ def held(path: Path, wait: bool) -> Iterator[None]:
     """Hold the lock of ``path``, a file or a folder that need not exist yet.
 
     The lock is a file beside it, ``.<name>.lock``, that holds who works on it. The system frees the
-    lock of a process that ends in any way, so no lock outlives its process. Where nothing can be
-    written, no lock is needed. A file system without locks is named in one line.
+    lock of a process that ends in any way; that of a process that died on another machine counts
+    for two minutes more (``LEASE``). Where nothing can be written, no lock is needed. A file system
+    without locks is named in one line.
 
     Parameters
     ----------
@@ -60,16 +65,41 @@ def held(path: Path, wait: bool) -> Iterator[None]:
             print(f"{lock.parent} is on a file system without locks: run one process at a time")
         yield
         return
+    ended = threading.Event()
     try:
         os.truncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        threading.Thread(target=_touch, args=(descriptor, ended), daemon=True).start()
         yield
     finally:
+        ended.set()
         lock.unlink(missing_ok=True)
         os.close(descriptor)
         with contextlib.suppress(OSError):  # the rest is in use
             for folder in made:
                 folder.rmdir()
+
+
+def _touch(descriptor: int, ended: threading.Event) -> None:
+    while not ended.wait(BEAT):
+        with contextlib.suppress(OSError):
+            os.utime(descriptor)
+
+
+def _leased(descriptor: int) -> bool:
+    """Whether a process on another machine touched the lock's file lately, by the file's clock."""
+    who = _holder(descriptor)
+    before = os.fstat(descriptor).st_mtime_ns
+    os.utime(descriptor)
+    now = os.fstat(descriptor).st_mtime_ns
+    if not who or who.endswith(f" on {socket.gethostname()}") or now - before > LEASE * 10**9:
+        return False
+    os.utime(descriptor, ns=(before, before))
+    return True
+
+
+def _holder(descriptor: int) -> str:
+    return os.pread(descriptor, 200, 0).decode(errors="replace").strip()
 
 
 def _locked(lock: Path, path: Path, wait: bool) -> int:
@@ -80,19 +110,23 @@ def _locked(lock: Path, path: Path, wait: bool) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Since the open, another process may have ended and removed this very file.
-            if os.path.samestat(os.fstat(descriptor), os.stat(lock)):
+            same = os.path.samestat(os.fstat(descriptor), os.stat(lock))
+            if same and not _leased(descriptor):
                 return descriptor
+            held = same
         except FileNotFoundError:
-            pass
+            held = False
         except BlockingIOError:
-            who = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+            held = True
+        except OSError:
+            os.close(descriptor)
+            raise
+        if held:
+            who = _holder(descriptor) or "another process"
             if not wait:
                 os.close(descriptor)
                 raise InputError(
                     f"{path} is being worked on by {who}: try again later, or give --wait"
-                ) from None
+                )
             time.sleep(PAUSE)
-        except OSError:
-            os.close(descriptor)
-            raise
         os.close(descriptor)
