@@ -64,7 +64,7 @@ def table(rows, ending, header=("text", "label")) -> bytes:
         quoted = [['"' + cell.replace('"', '""') + '"' for cell in row] for row in rows]
         lines = [",".join(row) for row in ([header] if header else []) + quoted]
     content = "".join(line + "\n" for line in lines).encode()
-    return gzip.compress(content) if ending.endswith(".gz") else content
+    return gzip.compress(content, mtime=0) if ending.endswith(".gz") else content
 
 
 ENDINGS = [kind + gz for kind, gz in product(tabular.ENDINGS, ("", ".gz"))]
@@ -269,7 +269,7 @@ GOOD = "text,label\n" + "".join(f"t{i},{'ab'[i % 2]}\n" for i in range(20))
             [],
             "200 labels in 200 r",
         ),
-        ("x.csv.gz", gzip.compress(GOOD.encode())[:-9], [], "x.csv.gz is damaged"),
+        ("x.csv.gz", gzip.compress(GOOD.encode(), mtime=0)[:-9], [], "x.csv.gz is damaged"),
         ("x.csv.gz", GOOD, [], "no x.csv in it|damaged"),
         ("x.jsonl", '{"text": "a", "label": 1}\n[1]\n', [], "x.jsonl, line 2: not an object"),
         ("x.jsonl", '{"text": "a", "label": 1}\n{"text"\n', [], "x.jsonl, line 2: not an object"),

@@ -203,7 +203,7 @@ def test_tokens_are_those_of_moses(german, english, expected):
 
 
 def news(lines):
-    return gzip.compress("".join(line + "\n" for line in lines).encode())
+    return gzip.compress("".join(line + "\n" for line in lines).encode(), mtime=0)
 
 
 def test_news_commentary(tmp_path, capsys):
