@@ -23,6 +23,18 @@ AT_END = contextlib.ExitStack()
 atexit.register(AT_END.close)
 
 
+def _interrupted(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """What an error that nobody handles prints: a line for Ctrl-C while modules are imported."""
+    if issubclass(kind, KeyboardInterrupt):
+        print(f"\n{Path(sys.argv[0]).name}: interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+if Path(sys.argv[0]).suffix == ".py":  # a script, not a notebook
+    sys.excepthook = _interrupted
+
+
 class InputError(Exception):
     """What the user gave cannot be used. The message is one line and says what to do."""
 

@@ -11,10 +11,13 @@ example:
   python embedding_beta.py --dataset IMDB --epochs 60 --lr 0.00005
 """
 
+from attention_dynamics import cli
+
+# cli first: Ctrl-C during the slow imports is then one line
+# isort: split
 import numpy as np
 from torch import Tensor
 
-from attention_dynamics import cli
 from attention_dynamics.classification.data import Sentences, beta_path, load_dataset, to_tensors
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.model import nll

@@ -14,10 +14,13 @@ example:
   python logistic_beta.py --dataset IMDB
 """
 
+from attention_dynamics import cli
+
+# cli first: Ctrl-C during the slow imports is then one line
+# isort: split
 import numpy as np
 import torch
 
-from attention_dynamics import cli
 from attention_dynamics.classification.data import load_dataset, logistic_path
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.logistic import (

@@ -12,9 +12,12 @@ example:
   python train_classifier.py --dataset IMDB --seed 20 --steps 4000
 """
 
+from attention_dynamics import cli
+
+# cli first: Ctrl-C during the slow imports is then one line
+# isort: split
 from torch import Tensor
 
-from attention_dynamics import cli
 from attention_dynamics.analysis.ragged import training_rows
 from attention_dynamics.classification.data import load_dataset, to_tensors
 from attention_dynamics.classification.datasets import DATASETS

@@ -1,5 +1,9 @@
 """The command line: devices that are asked for, and memory that is refused."""
 
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -129,3 +133,24 @@ def test_a_terminal_has_a_bar(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     assert list(cli.progress_bar(range(3), unit="step")) == [0, 1, 2]
     assert "3/3 [" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["train_classifier.py", "embedding_beta.py", "explore.py"])
+def test_an_interrupt_during_the_imports_is_one_line(script):
+    """A module that torch imports sends the signal, in the middle of torch's import."""
+    program = f"""
+import os, runpy, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name in ("numpy", "torch._C"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv = [{str(ROOT / "classification" / script)!r}, "--dataset", "toy", "--seed", "1"]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+    end = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert end.stderr.strip() == f"{script}: interrupted"
+    assert end.returncode == -signal.SIGINT

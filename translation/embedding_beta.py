@@ -11,10 +11,13 @@ example:
   python embedding_beta.py --dataset multi30k
 """
 
+from attention_dynamics import cli
+
+# cli first: Ctrl-C during the slow imports is then one line
+# isort: split
 import numpy as np
 from torch import Tensor
 
-from attention_dynamics import cli
 from attention_dynamics.files import locks
 from attention_dynamics.training import word_baseline
 from attention_dynamics.translation.data import Pairs, add_vocab_size, beta_path, load_dataset

@@ -13,13 +13,16 @@ example:
   python train_translation.py --dataset multi30k --seed 20
 """
 
+from attention_dynamics import cli
+
+# cli first: Ctrl-C during the slow imports is then one line
+# isort: split
 import math
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from attention_dynamics import cli
 from attention_dynamics.analysis.ragged import training_rows
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks, storage
