@@ -26,6 +26,7 @@ from torch import Tensor
 from attention_dynamics.analysis.ragged import training_rows
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks, storage
+from attention_dynamics.files.forms import fits, number
 from attention_dynamics.training import optimizers, runs
 from attention_dynamics.training.checkpoints import load_weights
 from attention_dynamics.training.engine import mean, shown
@@ -128,7 +129,7 @@ def say_best(
         best = max(epochs_of(history), key=lambda row: row["val_acc"])  # the first of equals
         best = {key: best[key] for key in ("epoch", "step", "val_acc", "val_perplexity")}
     found = storage.load_json(path, "") if path.exists() else {}
-    if isinstance(found, dict) and best.items() <= found.items() and "val_bleu" in found:
+    if fits(found, {"val_bleu": number}) and best.items() <= found.items():
         best = found
     else:
         model = build(config, len(dataset.vocab), uniform).to(device).eval()
