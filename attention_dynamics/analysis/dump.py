@@ -80,9 +80,13 @@ def _checked(dump: Any, path: Path, do: str) -> dict[str, Any]:
         raise InputError(f"{path} is not a dump of this version: {do}")
     columns = [dump[name] for name in dump["settings"]["columns"] if name != SCORE]
     sentences, n_words = dump["sentences"], len(dump["vocab"])
+    labels = dump.get("labels", ["0", "1"])
+    gold = sentences.get("target") if "tokens" in sentences else None
     tokens = ["tokens"] if "tokens" in sentences else ["source", "target"]
     whole = (
         fits(columns, [Each((str, int), array("f"))])
+        and fits(labels, [str])
+        and (gold is None or 0 <= gold.min() <= gold.max() < len(labels))
         and fits(dump.get(SCORE, {}), Each((str, int), array("f", 2)))
         and len({len(values) for column in columns for values in column.values()}) <= 1
         and all(offsets(rows) for name, rows in sentences.items() if name.endswith("offsets"))
