@@ -2,8 +2,6 @@
 
 import argparse
 import contextlib
-import csv
-import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import cycle, product
@@ -221,7 +219,7 @@ def write(
             figures.append(figure)
             save(figure, path.with_name(path.name + variant(style, width)), args.formats)
     file_path = path.with_name(f"{path.name}.csv")
-    storage.save_text(csv_of(rows), file_path)
+    storage.save_csv(rows[0], (map(row.get, rows[0]) for row in rows), file_path)
     print(file_path)
     return figures
 
@@ -236,12 +234,3 @@ def save(figure: Any, path: Path, formats: list[str]) -> None:
             figure.savefig(file, format=ending, dpi=300, metadata=metadata)
         print(file_path)
     pyplot().close(figure)
-
-
-def csv_of(rows: Rows) -> str:
-    """A line for each row, after a line of the names; None is an empty field."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
