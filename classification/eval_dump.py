@@ -13,6 +13,8 @@ example:
   python eval_dump.py --dataset IMDB
 """
 
+from pathlib import Path
+
 from attention_dynamics import cli
 from attention_dynamics.analysis.dump import dump_path, evaluate_missing, hold
 from attention_dynamics.analysis.evidence import SCORE
@@ -20,10 +22,10 @@ from attention_dynamics.classification.columns import COLUMNS
 from attention_dynamics.classification.data import evaluated_sentences, load_dataset
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import dumped_sentences, evaluate_checkpoint
-from attention_dynamics.classification.model import VERSION, build, load_config
+from attention_dynamics.classification.model import VERSION, Classifier, build, load_config
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks
-from attention_dynamics.training import checkpoints
+from attention_dynamics.training import checkpoints, interventions
 
 
 def parse_args():
@@ -37,6 +39,7 @@ def parse_args():
         help="evaluate at most this many test sentences, and equally many training sentences",
     )
     checkpoints.add_flags(parser)
+    interventions.add_flags(parser)
     cli.add_folders(parser, __file__, "data", "models", "outputs", "configs")
     cli.add_device(parser)
     locks.add_flag(parser)
@@ -46,7 +49,7 @@ def parse_args():
 def main():
     args = parse_args()
     device = cli.find_device(args.device)
-    config = load_config(args.config)
+    config = interventions.add_to(load_config(args.config), args)
     corpus = DATASETS.find(args.dataset, args.data_dir, args.outputs_dir)
     dataset = load_dataset(args.data_dir, args.dataset)
     evaluated = checkpoints.to_evaluate(args, corpus, config, grad_by_default=True)
@@ -68,10 +71,18 @@ def main():
         "sentences": dumped_sentences(sentences, splits),
     }
 
-    def evaluate(entry: checkpoints.CheckpointSpec, checkpoint):
-        model = build(config, len(dataset.vocab), entry.uniform, len(dataset.labels))
-        model.to(device).requires_grad_(False)
+    def load(checkpoint: Path, entry: checkpoints.CheckpointSpec | None = None) -> Classifier:
+        uniform = entry is not None and entry.uniform
+        model = build(config, len(dataset.vocab), uniform, len(dataset.labels))
         checkpoints.load_weights(model, checkpoint, train, entry)
+        return model.to(device).requires_grad_(False)
+
+    attention = interventions.Attention(config, args.models_dir, args.dataset, load)
+
+    def evaluate(entry: checkpoints.CheckpointSpec, checkpoint: Path):
+        model = load(checkpoint, entry)
+        if not entry.uniform:
+            attention.set(model, entry.seed, entry.iteration)
         columns = evaluate_checkpoint(model, sentences, splits, entry.calculate_grad, device)
         metas = columns["metas"]
         cli.say(

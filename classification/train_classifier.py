@@ -16,16 +16,25 @@ from attention_dynamics import cli
 
 # cli first: Ctrl-C during the slow imports is then one line
 # isort: split
+from pathlib import Path
+
 from torch import Tensor
 
 from attention_dynamics.analysis.ragged import training_rows
 from attention_dynamics.classification.data import load_dataset, to_tensors
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import validate
-from attention_dynamics.classification.model import VERSION, build, load_config, nll
+from attention_dynamics.classification.model import (
+    VERSION,
+    Classifier,
+    build,
+    load_config,
+    nll,
+)
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks
-from attention_dynamics.training import optimizers, runs
+from attention_dynamics.training import interventions, optimizers, runs
+from attention_dynamics.training.checkpoints import load_weights
 from attention_dynamics.training.engine import mean, shown
 from attention_dynamics.training.runs import Run, run_folder, saved_steps
 
@@ -38,6 +47,7 @@ def parse_args():
     parser.add_argument("--uniform", action="store_true", help="uniform attention")
     cli.add_model_config(parser, __file__)
     optimizers.add_flags(parser)
+    interventions.add_flags(parser)
     parser.add_argument(
         "--test_set_size",
         type=cli.positive_int,
@@ -61,7 +71,9 @@ def main():
     args = parse_args()
     device = cli.find_device(args.device)
     config = load_config(args.config)
-    saves = saved_steps(args.steps, args.save_every, args.custom_saves, end_is_last=True)
+    config = interventions.add_to(config, args, args.steps)
+    saves = [*args.custom_saves, *interventions.saves(config)]
+    saves = saved_steps(args.steps, args.save_every, saves, end_is_last=True)
     dataset = load_dataset(args.data_dir, args.dataset)
     test_set = dataset.test.first(args.test_set_size)
 
@@ -75,16 +87,24 @@ def main():
         run.end(args.drop_resume)
         return
 
+    def load(path: Path) -> Classifier:
+        other = build(config, len(dataset.vocab), False, len(dataset.labels)).to(device)
+        load_weights(other, path, "train that run again")
+        return other.requires_grad_(False)
+
+    attention = interventions.Attention(config, args.models_dir, args.dataset, load)
     cli.seed_everything(args.seed)
     model = build(config, len(dataset.vocab), args.uniform, len(dataset.labels)).to(device)
-    run.begin(model, optimizers.build(settings, model.parameters()))
+    run.begin(model, optimizers.build(settings, model.parameters(), model.attention.parameters()))
 
     def loss(step: int) -> Tensor:
+        attention.set(model, args.seed, step, updating=True)
         rows = training_rows(len(dataset.train), config["b_size"], args.seed, step)
         tokens, lengths, labels = to_tensors(dataset.train.take(rows), device)
         return nll(model(tokens, lengths).score, labels).mean()
 
     for step, losses in run.updates(loss, args.steps, set(saves) - set(run.saved)):
+        attention.set(model, args.seed, step)
         name = step if step < args.steps else args.steps - 1
         row = {"train_loss": mean(losses)}
         row["test_loss"], row["test_acc"] = validate(model, test_set, device)

@@ -13,9 +13,9 @@ def gradient_influence(
 
     ``delta_l = -d NLL / d m_l``, where ``m_l = 1`` multiplies the embedding of token ``l``: that
     is ``-<d NLL / d e_l, e_l>``. Sentences do not touch one another, so one backward pass over
-    the sum of their losses serves them all.
+    the sum of their losses serves them all. α that is another model's counts as a constant.
     """
     embedded = model.embedding(tokens).detach().requires_grad_()
-    output = model.from_embedded(embedded, lengths)
+    output = model.from_embedded(embedded, lengths, model.given(tokens, lengths))
     (gradient,) = torch.autograd.grad(nll(output.score, labels).sum(), embedded)
     return output, -(gradient * embedded.detach()).sum(dim=1)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from attention_dynamics.classification.encoders import ENCODERS
+from attention_dynamics.training import interventions
 from attention_dynamics.training.runs import load_model_config
 
 # Of the mathematics: raise it when the same seed or the same weights give other numbers. It is
@@ -46,6 +47,7 @@ class Classifier(nn.Module):
     ):
         super().__init__()
         self.uniform = uniform
+        self.other: tuple[Classifier, bool] | None = None  # a tuple: its weights are not this one's
         self.embedding = nn.Embedding(vocab_size, embed_dim)
         layer: Any = ENCODERS[encoder](embed_dim, h_dim)
         self.lstm = layer  # the published encoder's name in checkpoints
@@ -58,16 +60,37 @@ class Classifier(nn.Module):
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Output:
         """``tokens`` (total,), ``lengths`` (batch,) on the CPU."""
-        return self.from_embedded(self.embedding(tokens), lengths)
+        return self.from_embedded(self.embedding(tokens), lengths, self.given(tokens, lengths))
 
-    def from_embedded(self, embedded: Tensor, lengths: Tensor) -> Output:
-        """The same from embeddings (total, embed_dim)."""
+    def attend_as(self, other: "Classifier", shuffle: bool) -> None:
+        """Have the attention of ``other`` from now on, shuffled in each sentence if asked for."""
+        self.other = (other, shuffle)
+
+    @torch.no_grad()
+    def given(self, tokens: Tensor, lengths: Tensor) -> Tensor | None:
+        """α (total,) of the model that this one attends as; None if it attends as itself."""
+        if self.other is None:
+            return None
+        other, shuffle = self.other
+        alpha = other(tokens, lengths).alpha
+        if not shuffle:
+            return alpha
+        mask = token_mask(lengths, tokens.device)
+        rows = alpha.new_zeros(mask.shape).masked_scatter(mask, alpha)
+        return interventions.shuffled(rows, lengths)[mask]
+
+    def from_embedded(
+        self, embedded: Tensor, lengths: Tensor, given: Tensor | None = None
+    ) -> Output:
+        """The same from embeddings (total, embed_dim), and α if it is not this model's own."""
         hidden = self.lstm(embedded, lengths)  # (total, width)
         beta = self.evidence(hidden)  # (total, 1), or (total, K) of K > 2 labels
 
         # one sentence a row, so that its tokens can be summed over
-        mask = (torch.arange(int(lengths.max())) < lengths[:, None]).to(embedded.device)
-        if self.uniform:
+        mask = token_mask(lengths, embedded.device)
+        if given is not None:
+            padded_alpha = given.new_zeros(mask.shape).masked_scatter(mask, given)
+        elif self.uniform:
             padded_alpha = mask.to(embedded.dtype) / mask.sum(dim=1, keepdim=True)
         else:
             logits = self.attention(hidden).squeeze(1)
@@ -77,6 +100,11 @@ class Classifier(nn.Module):
         padded_beta = padded_beta.masked_scatter(mask[:, :, None], beta)
         score = (padded_alpha[:, :, None] * padded_beta).sum(dim=1)
         return Output(padded_alpha[mask], beta.squeeze(1), score.squeeze(1))
+
+
+def token_mask(lengths: Tensor, device: torch.device) -> Tensor:
+    """(batch, longest), true at the tokens of sentences of these lengths."""
+    return (torch.arange(int(lengths.max())) < lengths[:, None]).to(device)
 
 
 def n_logits(n_labels: int) -> int:

@@ -18,7 +18,12 @@ from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import BaseCorpus
 from attention_dynamics.files import seal, storage
 from attention_dynamics.training.engine import check_settings
-from attention_dynamics.training.runs import checkpoint_path, run_folder, run_record
+from attention_dynamics.training.runs import (
+    checkpoint_path,
+    run_folder,
+    run_record,
+    without_interventions,
+)
 
 
 @dataclass(frozen=True)
@@ -280,7 +285,8 @@ def evaluated_checkpoints(
         if record:
             trained = {k: v for k, v in record["settings"].items() if k not in ("seed", "uniform")}
             settings = trained | settings  # the optimizer of all runs is that of the first
-            check_settings(trained, settings, folder, make)
+            expected = without_interventions(settings) if entry.uniform else settings
+            check_settings(trained, expected, folder, make)
         end = record["steps"] - 1 if record and end_is_last else record.get("steps", math.inf)
         if entry.iteration > end and not path.is_file():
             left_out.setdefault((entry.name, end), []).append(entry.iteration)

@@ -59,6 +59,17 @@ def load(optimizer: torch.optim.Optimizer, state: dict[str, Any], settings: dict
     optimizer.load_state_dict(state)
 
 
-def build(settings: dict[str, Any], parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-    """The optimizer that ``settings["optimizer"]`` and ``settings["lr"]`` ask for."""
-    return OPTIMIZERS[settings["optimizer"]](list(parameters), lr=settings["lr"])
+def build(
+    settings: dict[str, Any], parameters: Iterable[Tensor], attention: Iterable[Tensor] = ()
+) -> torch.optim.Optimizer:
+    """The optimizer that ``settings["optimizer"]`` and ``settings["lr"]`` ask for.
+
+    With ``settings["attention_lr"]``, the parameters that are in ``attention`` have that learning
+    rate.
+    """
+    groups: list[Any] = list(parameters)
+    if "attention_lr" in settings:
+        own = list(attention)
+        rest = [p for p in groups if not any(p is other for other in own)]
+        groups = [{"params": rest}, {"params": own, "lr": settings["attention_lr"]}]
+    return OPTIMIZERS[settings["optimizer"]](groups, lr=settings["lr"])

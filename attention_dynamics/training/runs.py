@@ -13,6 +13,15 @@ from attention_dynamics.files import storage
 from attention_dynamics.files.forms import fits
 from attention_dynamics.training.engine import Training, check_settings
 
+# Keys of a configuration that change the attention in training: training/interventions.py.
+INTERVENTIONS = (
+    "attention_from",
+    "attention_until",
+    "attention_lr",
+    "attend_to",
+    "shuffle_attention",
+)
+
 # Keys of the published model configs, and what they are called here.
 PUBLISHED_KEYS = {"hidden_dim": "h_dim", "batch_size": "b_size", "num_layers": "n_layers"}
 
@@ -65,7 +74,8 @@ def load_model_config(
 def run_folder(models_dir: Path, dataset: str, config: dict, seed: int, uniform: bool) -> Path:
     """``models/<dataset>/h_dim=256,b_size=32,seed=20,normal``.
 
-    With ``dropout=`` if the configuration has it, and ``encoder=`` if it is not the default.
+    With ``dropout=`` if the configuration has it, ``encoder=`` if it is not the default, and the
+    interventions in its attention; uniform attention has none.
     """
     parts = [f"h_dim={config['h_dim']}"]
     if "dropout" in config:
@@ -73,7 +83,15 @@ def run_folder(models_dir: Path, dataset: str, config: dict, seed: int, uniform:
     parts += [f"b_size={config['b_size']}", f"seed={seed}", "uniform" if uniform else "normal"]
     if "encoder" in config:
         parts.append(f"encoder={config['encoder']}")
+    for key in INTERVENTIONS:
+        if key in config and not uniform:
+            parts.append(key if config[key] is True else f"{key}={config[key]}")
     return models_dir / dataset / ",".join(parts)
+
+
+def without_interventions(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration, or the settings, of the same run with attention as published."""
+    return {key: value for key, value in config.items() if key not in (*INTERVENTIONS, "attended")}
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
