@@ -18,6 +18,7 @@ from attention_dynamics.analysis.ragged import Ragged, offsets_of
 from attention_dynamics.kernels.products import multiplier
 from attention_dynamics.translation import plain
 from attention_dynamics.translation.data import Pairs
+from attention_dynamics.translation.encoders.bilstm import BiLSTM
 from attention_dynamics.translation.model import Translator
 
 # Source tokens x target tokens x sentences in a batch, at most: bounds the memory, to about
@@ -167,8 +168,8 @@ def influence_of_equal_lengths(model: Translator, source: Tensor, target: Tensor
     hidden = layer_input.transpose(0, 1)  # (sentences, source length, 2 * hidden)
     layer_input = model.embedding(target[:, :-1].T)
     decoder = []
-    for layer, state in enumerate(states):
-        decoder.append(run_lstm(model.decoder, f"l{layer}", layer_input, state))
+    for lstm, state in zip(model.decoder, states):
+        decoder.append(run_lstm(lstm, "l0", layer_input, state))
         layer_input = decoder[-1].outputs
     decoded = layer_input.transpose(0, 1)  # (sentences, target length, hidden)
 
@@ -224,8 +225,10 @@ def influence_of_equal_lengths(model: Translator, source: Tensor, target: Tensor
 
 def is_written_out(model: Translator) -> bool:
     """Whether the passes here are those of the model: unchanged, and of LSTM layers alone."""
-    return type(model) is Translator and all(
-        type(layer) is nn.LSTM for layer in (*model.encoder, model.decoder)
+    return (
+        type(model) is Translator
+        and type(model.encoder) is BiLSTM
+        and all(type(layer) is nn.LSTM for layer in (*model.encoder, *model.decoder))
     )
 
 
