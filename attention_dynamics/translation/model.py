@@ -269,5 +269,6 @@ def load_config(path: Path) -> dict[str, Any]:
 
 def build(config: dict[str, Any], vocab_size: int, uniform: bool) -> Translator:
     """The translator of a configuration, with PyTorch's initial weights."""
-    sizes = (config[name] for name in ("h_dim", "n_layers", "dropout"))
-    return Translator(vocab_size, *sizes, uniform, config.get("encoder", "bilstm"))
+    h_dim, n_layers, dropout = (config[name] for name in ("h_dim", "n_layers", "dropout"))
+    encoder = config.get("encoder", "bilstm")
+    return Translator(vocab_size, h_dim, n_layers, dropout, uniform, encoder)

@@ -19,7 +19,7 @@ class BiLSTM(nn.ModuleList):
 
     if TYPE_CHECKING:
 
-        def __iter__(self) -> Iterator[nn.LSTM]: ...  # type: ignore[override]
+        def __iter__(self) -> Iterator[nn.LSTM]: ...
 
     def __init__(self, h_dim: int, n_layers: int, dropout: float):
         super().__init__(
