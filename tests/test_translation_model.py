@@ -79,7 +79,11 @@ def of_sentence(translator, embedded, target):
             getattr(encoder, name.replace("l0", f"l{layer}")).data = weight.data
     h, (h_n, c_n) = encoder(embedded)
     state = tuple(x.view(n_layers, 2, H).mean(dim=1) for x in (h_n, c_n))
-    d, _ = translator.decoder(translator.embedding(target[:-1]), state)
+    decoder = nn.LSTM(H, H, n_layers, dtype=embedded.dtype)
+    for layer, lstm in enumerate(translator.decoder):
+        for name, weight in lstm.named_parameters():
+            getattr(decoder, name.replace("l0", f"l{layer}")).data = weight.data
+    d, _ = decoder(translator.embedding(target[:-1]), state)
     (w_a, b_a), (w_c, b_c), (w_f, b_f), (w_o, b_o) = (
         getattr(translator, name).parameters() for name in ("query", "context", "combine", "output")
     )
@@ -228,7 +232,7 @@ class GRUTranslator(model.Translator):
 
     def encoder_states(self, embedded, lengths):
         hidden, final = packed(self.encoder, embedded, lengths)
-        state = final.mean(dim=0).expand(self.decoder.num_layers, -1, -1).contiguous()
+        state = final.mean(dim=0).expand(len(self.decoder), -1, -1).contiguous()
         return hidden, (state, torch.zeros_like(state))
 
 
@@ -262,7 +266,7 @@ def test_the_fast_influence_is_for_unchanged_translators_alone():
     assert influence.is_written_out(translator)
     assert not influence.is_written_out(plain_of(translator))
     assert not influence.is_written_out(GRUTranslator(VOCAB, H, 2, 0.5, False))
-    translator.decoder = nn.GRU(H, H, 2)
+    translator.decoder[1] = nn.GRU(H, H)
     assert not influence.is_written_out(translator)
 
 

@@ -4,7 +4,9 @@
 that is ``-<d NLL_t / d e_l, e_l>``. Each target token needs a backward pass of its own. But a
 backward pass is linear, and all of a sentence's run along the same forward pass; so here they run
 together, as a batch. At each step of an LSTM the same few coefficients serve all of them, and no
-gradient of a weight is computed. Other models than the published one have the plain way.
+gradient of a weight is computed. Another encoder than the published one runs on a copy of the
+sentence for each target token, with one backward pass for all copies. A model of another class has
+the plain way.
 """
 
 from collections.abc import Callable
@@ -18,11 +20,14 @@ from attention_dynamics.analysis.ragged import Ragged, offsets_of
 from attention_dynamics.kernels.products import multiplier
 from attention_dynamics.translation import plain
 from attention_dynamics.translation.data import Pairs
+from attention_dynamics.translation.encoders.bilstm import BiLSTM
 from attention_dynamics.translation.model import Translator
 
 # Source tokens x target tokens x sentences in a batch, at most: bounds the memory, to about
 # 1 GB at 256 hidden units.
 PAIRS_AT_ONCE = 1 << 15
+# The same, in the copies of sentences that another encoder runs on.
+TOKENS_AT_ONCE = 1 << 12
 
 
 class Pass(NamedTuple):
@@ -155,20 +160,18 @@ def influence_of_equal_lengths(model: Translator, source: Tensor, target: Tensor
     (sentences, target length - 1, source length); to be ignored after </s>
     """
     # forward: time first, (length, sentences, hidden)
-    layer_input = model.embedding(source.T)
-    encoder, states = [], []
-    for lstm in model.encoder:
-        forward = run_lstm(lstm, "l0", layer_input)
-        backward = run_lstm(lstm, "l0_reverse", layer_input.flip(0))
-        encoder.append((forward, backward))
-        h, c = ((f + b) / 2 for f, b in zip(forward.state, backward.state))
-        states.append((h, c))
-        layer_input = torch.cat([forward.outputs, backward.outputs.flip(0)], dim=2)
-    hidden = layer_input.transpose(0, 1)  # (sentences, source length, 2 * hidden)
+    embedded = model.embedding(source)
+    written_out = type(model.encoder) is BiLSTM
+    if written_out:
+        encoder, hidden, states = run_bilstm(model.encoder, embedded)
+    else:
+        lengths = torch.full((len(source),), source.shape[1])
+        hidden, (h, c) = model.encoder(embedded.flatten(0, 1), lengths)
+        hidden, states = hidden.unflatten(0, source.shape), list(zip(h, c))
     layer_input = model.embedding(target[:, :-1].T)
     decoder = []
-    for layer, state in enumerate(states):
-        decoder.append(run_lstm(model.decoder, f"l{layer}", layer_input, state))
+    for lstm, state in zip(model.decoder, states):
+        decoder.append(run_lstm(lstm, "l0", layer_input, state))
         layer_input = decoder[-1].outputs
     decoded = layer_input.transpose(0, 1)  # (sentences, target length, hidden)
 
@@ -206,9 +209,13 @@ def influence_of_equal_lengths(model: Translator, source: Tensor, target: Tensor
         d_outputs = d_inputs
         d_states.insert(0, d_state)
 
-    # (source length, losses, sentences, 2 * hidden)
+    # (source length, losses, sentences, width)
     d_outputs = alpha.permute(2, 1, 0)[..., None] * d_context.transpose(0, 1)
     d_outputs.addcmul_(d_attention.permute(2, 1, 0)[..., None], query.transpose(0, 1))
+    if not written_out:
+        d_hidden = d_outputs.permute(1, 2, 0, 3)
+        return through_encoder(model.encoder, embedded, d_hidden, torch.stack(d_states))
+    # two directions, 2 * hidden
     delta = decoded.new_zeros(n_source, n_target, sentences)
     for layer, (forward, backward) in reversed(list(enumerate(encoder))):
         d_inputs = torch.zeros_like(d_outputs) if layer > 0 else delta
@@ -222,11 +229,61 @@ def influence_of_equal_lengths(model: Translator, source: Tensor, target: Tensor
     return -d_outputs.permute(2, 1, 0)
 
 
+def run_bilstm(
+    encoder: BiLSTM, embedded: Tensor
+) -> tuple[list[tuple[Pass, Pass]], Tensor, list[tuple[Tensor, Tensor]]]:
+    """Both passes of each layer over ``embedded`` (sentences, length, features), the states
+    (sentences, length, 2 * hidden), and the decoder's first (h, c) of each layer.
+    """
+    layer_input = embedded.transpose(0, 1)
+    passes, states = [], []
+    for lstm in encoder:
+        forward = run_lstm(lstm, "l0", layer_input)
+        backward = run_lstm(lstm, "l0_reverse", layer_input.flip(0))
+        passes.append((forward, backward))
+        h, c = ((f + b) / 2 for f, b in zip(forward.state, backward.state))
+        states.append((h, c))
+        layer_input = torch.cat([forward.outputs, backward.outputs.flip(0)], dim=2)
+    return passes, layer_input.transpose(0, 1), states
+
+
+def through_encoder(
+    encoder: nn.Module, embedded: Tensor, d_hidden: Tensor, d_states: Tensor
+) -> Tensor:
+    """Δ (sentences, losses, source length), from gradients by all that an encoder gives.
+
+    Sentences do not touch one another in an encoder. So it runs on a copy of a sentence for each
+    loss, as one batch: one backward pass then gives the gradients of all losses.
+
+    Parameters
+    ----------
+    embedded : (sentences, source length, features)
+    d_hidden : (losses, sentences, source length, width), by the states
+    d_states : (layers, 2, losses, sentences, hidden), by the first h and c
+    """
+    sentences, n_source, _ = embedded.shape
+    at_once = max(1, TOKENS_AT_ONCE // (sentences * n_source))
+    found = []
+    for by_hidden, by_states in zip(d_hidden.split(at_once), d_states.split(at_once, dim=2)):
+        copies = embedded.expand(len(by_hidden), -1, -1, -1).flatten(0, 2)
+        lengths = torch.full((len(by_hidden) * sentences,), n_source)
+        by_h, by_c = by_states.flatten(2, 3).unbind(1)
+        # cuDNN has no backward pass for a model in eval mode
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+            copies = copies.requires_grad_()
+            hidden, (h, c) = encoder(copies, lengths)
+            results = [(hidden, by_hidden.flatten(0, 2)), (h, by_h), (c, by_c)]
+            outputs, gradients = zip(*(pair for pair in results if pair[0].requires_grad))
+            (gradient,) = torch.autograd.grad(outputs, copies, gradients)
+        products = -(gradient * copies.detach()).sum(dim=1)
+        found.append(products.view(len(by_hidden), sentences, n_source))
+    return torch.cat(found).transpose(0, 1)
+
+
 def is_written_out(model: Translator) -> bool:
-    """Whether the passes here are those of the model: unchanged, and of LSTM layers alone."""
-    return type(model) is Translator and all(
-        type(layer) is nn.LSTM for layer in (*model.encoder, model.decoder)
-    )
+    """Whether the passes here are those of the model: unchanged, and its decoder of LSTM layers."""
+    layers = [*model.decoder, *(model.encoder if type(model.encoder) is BiLSTM else ())]
+    return type(model) is Translator and all(type(layer) is nn.LSTM for layer in layers)
 
 
 def nothing(step: int, first: int, gates: Tensor) -> None:

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attention_dynamics.kernels.lstm import bilstm
+from attention_dynamics.kernels.dropout import dropout
 from attention_dynamics.kernels.products import full_rows, gradients, linear, product
 from attention_dynamics.training.runs import load_model_config
+from attention_dynamics.translation.encoders import ENCODERS
 
 # Of the mathematics: raise it when the same seed or the same weights give other numbers. It is
 # recorded with every run and dump, so that old results are not taken for new ones.
-VERSION = 1
+VERSION = 2
 
 
 class Encoded(NamedTuple):
@@ -45,28 +46,36 @@ class Output(NamedTuple):
 class Translator(nn.Module):
     """Encoder, decoder, and attention that meets the decoder only at its output.
 
-    One embedding serves both languages. Encoder: bidirectional LSTM; decoder: LSTM over the
-    target, whose first state is, per layer, the mean of the two directions' final states. With
-    decoder states ``d``, encoder states ``h``: attention logits ``(W_a d_t + b_a) . h_s``, softmax
-    over the source tokens (or all logits 0, uniform); context
-    ``c_t = W_c sum(alpha_ts h_s) + b_c``; output ``o_t = ReLU(W_f [d_t; c_t] + b_f)`` and
+    One embedding serves both languages. Encoder: layers of bidirectional LSTMs, or another of
+    ``ENCODERS``, which also gives the decoder's first state. Decoder: layers of LSTMs over the
+    target, with dropout between them. With decoder states ``d``, encoder states ``h``: attention
+    logits ``(W_a d_t + b_a) . h_s``, softmax over the source tokens (or all logits 0, uniform);
+    context ``c_t = W_c sum(alpha_ts h_s) + b_c``; output ``o_t = ReLU(W_f [d_t; c_t] + b_f)`` and
     ``p = softmax(W_o o_t + b_o)``.
     """
 
-    encoder: Any  # a list of nn.LSTM, one for each layer
+    encoder: Any
+    decoder: Any  # a list of nn.LSTM, one for each layer
 
-    def __init__(self, vocab_size: int, h_dim: int, n_layers: int, dropout: float, uniform: bool):
+    def __init__(
+        self,
+        vocab_size: int,
+        h_dim: int,
+        n_layers: int,
+        dropout: float,
+        uniform: bool,
+        encoder: str = "bilstm",
+    ):
         super().__init__()
         self.uniform = uniform
         self.dropout = dropout
         self.embedding = nn.Embedding(vocab_size, h_dim)
-        self.encoder = nn.ModuleList(
-            nn.LSTM(h_dim if layer == 0 else 2 * h_dim, h_dim, bidirectional=True)
-            for layer in range(n_layers)
-        )
-        self.decoder = nn.LSTM(h_dim, h_dim, n_layers, dropout=dropout if n_layers > 1 else 0.0)
-        self.query = nn.Linear(h_dim, 2 * h_dim)  # W_a, b_a
-        self.context = nn.Linear(2 * h_dim, h_dim)  # W_c, b_c
+        self.encoder = ENCODERS[encoder](h_dim, n_layers, dropout)
+        # Not one nn.LSTM of several layers: set_rng_state does not restore the random state of
+        # its dropout on CUDA, and a resumed run must match an uninterrupted one.
+        self.decoder = nn.ModuleList(nn.LSTM(h_dim, h_dim) for _ in range(n_layers))
+        self.query = nn.Linear(h_dim, self.encoder.width)  # W_a, b_a
+        self.context = nn.Linear(self.encoder.width, h_dim)  # W_c, b_c
         self.combine = nn.Linear(2 * h_dim, h_dim)  # W_f, b_f
         self.output = nn.Linear(h_dim, vocab_size)  # W_o, b_o
 
@@ -102,7 +111,7 @@ class Translator(nn.Module):
             [len(source), len(inputs)]
         )
         encoded = self.encode(source, source_lengths)
-        decoded, _ = self.decoder(padded(inputs, lengths).transpose(0, 1), encoded.state)
+        decoded, _ = self.decoder_states(padded(inputs, lengths).transpose(0, 1), encoded.state)
         decoded = decoded.transpose(0, 1)
         context = self.attend(decoded, encoded) @ encoded.values
         mask = token_mask(lengths, source.device)
@@ -129,22 +138,28 @@ class Translator(nn.Module):
     def encoder_states(
         self, embedded: Tensor, lengths: Tensor
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """States (total, 2 * hidden) of the source tokens, and the decoder's first state."""
-        hidden, finals = embedded, []
-        for layer, lstm in enumerate(self.encoder):
-            if layer > 0:
-                hidden = dropout(hidden, self.dropout, self.training)
-            hidden, final = bilstm(lstm, hidden, lengths)
-            finals.append([part.mean(dim=0) for part in final])  # h and c: (batch, hidden)
-        h, c = (torch.stack(parts) for parts in zip(*finals))
-        return hidden, (h, c)
+        """States (total, width) of the source tokens, and the decoder's first state."""
+        return self.encoder(embedded, lengths)
 
     def decode(
         self, inputs: Tensor, state: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Decoder states (batch, length, hidden) of input tokens (batch, length), and the last."""
-        output, state = self.decoder(self.embedding(inputs.T), state)
+        output, state = self.decoder_states(self.embedding(inputs.T), state)
         return output.transpose(0, 1), state
+
+    def decoder_states(
+        self, embedded: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Decoder states (length, batch, hidden) of embedded inputs, and the last (h, c)."""
+        output, finals = embedded, []
+        for layer, (lstm, h, c) in enumerate(zip(self.decoder, *state)):
+            if layer > 0:
+                output = dropout(output, self.dropout, self.training)
+            output, final = lstm(output, (h[None], c[None]))
+            finals.append(final)
+        h, c = (torch.cat(parts) for parts in zip(*finals))
+        return output, (h, c)
 
     def attend(self, decoded: Tensor, encoded: Encoded) -> Tensor:
         """α (batch, target length, source length) of decoder states; 0 where there is no token."""
@@ -207,13 +222,6 @@ def log_probs_in_place(logits: Tensor, predicted: Tensor) -> Tensor:
     return chosen - largest + logits.amax(dim=1).log()
 
 
-def dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """:func:`torch.nn.functional.dropout`, which draws five times as slowly on a CPU."""
-    if not training or x.is_cuda:
-        return F.dropout(x, p, training)
-    return x * ((torch.rand_like(x) >= p) / (1 - p))
-
-
 def token_mask(lengths: Tensor, device: torch.device) -> Tensor:
     """(batch, longest), true at the tokens of sentences of these lengths."""
     return (torch.arange(int(lengths.max())) < lengths[:, None]).to(device)
@@ -255,10 +263,12 @@ CONFIG_FIELDS: dict[str, type] = {"h_dim": int, "dropout": float, "n_layers": in
 
 
 def load_config(path: Path) -> dict[str, Any]:
-    """Sizes of the model, dropout, and the batch size: ``configs/model.json``."""
-    return load_model_config(path, CONFIG_FIELDS)
+    """Sizes, dropout, batch size: ``configs/model.json``. Perhaps an encoder."""
+    return load_model_config(path, CONFIG_FIELDS, {"encoder": list(ENCODERS)})
 
 
 def build(config: dict[str, Any], vocab_size: int, uniform: bool) -> Translator:
     """The translator of a configuration, with PyTorch's initial weights."""
-    return Translator(vocab_size, config["h_dim"], config["n_layers"], config["dropout"], uniform)
+    h_dim, n_layers, dropout = (config[name] for name in ("h_dim", "n_layers", "dropout"))
+    encoder = config.get("encoder", "bilstm")
+    return Translator(vocab_size, h_dim, n_layers, dropout, uniform, encoder)

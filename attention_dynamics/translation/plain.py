@@ -1,8 +1,8 @@
 """The translator's computations the plain way: PyTorch's own modules, padding, a loop.
 
 Under the name of each fast computation there is here what takes and gives the same. The losses of
-a training step, α and β are those of :class:`PlainTranslator`, a model with the same weights. Δ
-and the beam search are those of any translator.
+a training step, α and β are those of :class:`PlainTranslator`, a model with the same weights and
+the published encoder, "bilstm". Δ and the beam search are those of any translator.
 """
 
 import numpy as np
@@ -61,7 +61,11 @@ class PlainTranslator(Translator):
         """
         hidden, state = self.encoder_states(embedded, source_lengths)
         inputs, lengths = without_last(target, target_lengths)
-        decoded, _ = packed(self.decoder, self.embedding(inputs), lengths, state)
+        decoded = self.embedding(inputs)
+        for layer, (lstm, h, c) in enumerate(zip(self.decoder, *state)):
+            if layer > 0:
+                decoded = F.dropout(decoded, self.dropout, self.training)
+            decoded, _ = packed(lstm, decoded, lengths, (h[None], c[None]))
         return padded(hidden, source_lengths), padded(decoded, lengths)
 
     def encoder_states(

@@ -12,6 +12,13 @@ from torch import nn
 
 from attention_dynamics.classification.encoders.average import Average
 from attention_dynamics.classification.encoders.bilstm import BiLSTM
+from attention_dynamics.classification.encoders.gru import BiGRU
+from attention_dynamics.classification.encoders.transformer import Transformer
 
-# The first is the default.
-ENCODERS: dict[str, type[nn.Module]] = {"bilstm": BiLSTM, "average": Average}
+# The first is the default. All but "average" have about as many parameters.
+ENCODERS: dict[str, type[nn.Module]] = {
+    "bilstm": BiLSTM,
+    "gru": BiGRU,
+    "transformer": Transformer,
+    "average": Average,
+}

@@ -4,7 +4,10 @@ from torch import Tensor, nn
 
 
 class Average(nn.Module):
-    """A token's state is its embedding. Without parameters; ``h_dim`` is not used."""
+    """A token's state is its embedding.
+
+    Without parameters, so not matched in size; ``h_dim`` is not used.
+    """
 
     def __init__(self, embed_dim: int, h_dim: int):
         super().__init__()
