@@ -14,17 +14,19 @@ example:
   python eval_dump.py --dataset multi30k --eval_bleu --include_train_subset
 """
 
+from pathlib import Path
+
 from attention_dynamics import cli
 from attention_dynamics.analysis.dump import dump_path, evaluate_missing, hold
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks
-from attention_dynamics.training import checkpoints
+from attention_dynamics.training import checkpoints, interventions
 from attention_dynamics.translation.columns import COLUMNS
 from attention_dynamics.translation.data import add_vocab_size, evaluated_pairs, load_dataset
 from attention_dynamics.translation.datasets import DATASETS
 from attention_dynamics.translation.decoding import bleu
 from attention_dynamics.translation.evaluation import dumped_sentences, evaluate_checkpoint
-from attention_dynamics.translation.model import VERSION, build, load_config
+from attention_dynamics.translation.model import VERSION, Translator, build, load_config
 
 
 def parse_args():
@@ -45,6 +47,7 @@ def parse_args():
     )
     add_vocab_size(parser)
     checkpoints.add_flags(parser)
+    interventions.add_flags(parser)
     cli.add_folders(parser, __file__, "data", "models", "outputs", "configs")
     cli.add_device(parser)
     locks.add_flag(parser)
@@ -54,7 +57,7 @@ def parse_args():
 def main():
     args = parse_args()
     device = cli.find_device(args.device)
-    config = load_config(args.config)
+    config = interventions.add_to(load_config(args.config), args)
     corpus = DATASETS.find(args.dataset, args.data_dir, args.outputs_dir)
     dataset = load_dataset(args.data_dir, args.dataset, args.vocab_size)
     evaluated = checkpoints.to_evaluate(args, corpus, config, grad_by_default=False)
@@ -72,10 +75,18 @@ def main():
         "sentences": dumped_sentences(pairs, splits),
     }
 
-    def evaluate(entry: checkpoints.CheckpointSpec, checkpoint):
-        model = build(config, len(dataset.vocab), entry.uniform).to(device)
-        model.eval().requires_grad_(False)
+    def load(checkpoint: Path, entry: checkpoints.CheckpointSpec | None = None) -> Translator:
+        uniform = entry is not None and entry.uniform
+        model = build(config, len(dataset.vocab), uniform)
         checkpoints.load_weights(model, checkpoint, train, entry)
+        return model.to(device).eval().requires_grad_(False)
+
+    attention = interventions.Attention(config, args.models_dir, args.dataset, load)
+
+    def evaluate(entry: checkpoints.CheckpointSpec, checkpoint: Path):
+        model = load(checkpoint, entry)
+        if not entry.uniform:
+            attention.set(model, entry.seed, entry.iteration)
         columns = evaluate_checkpoint(
             model, pairs, splits, entry.calculate_grad, device, args.grad_bsize
         )

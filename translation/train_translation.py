@@ -18,16 +18,18 @@ from attention_dynamics import cli
 # cli first: Ctrl-C during the slow imports is then one line
 # isort: split
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from attention_dynamics.analysis.ragged import training_rows
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks, storage
 from attention_dynamics.files.forms import fits, number
-from attention_dynamics.training import optimizers, runs
+from attention_dynamics.training import interventions, optimizers, runs
 from attention_dynamics.training.checkpoints import load_weights
 from attention_dynamics.training.engine import mean, shown
 from attention_dynamics.training.runs import Run, run_folder, saved_steps
@@ -35,7 +37,7 @@ from attention_dynamics.translation.data import Dataset, add_vocab_size, load_da
 from attention_dynamics.translation.datasets import DATASETS
 from attention_dynamics.translation.decoding import bleu
 from attention_dynamics.translation.evaluation import validate
-from attention_dynamics.translation.model import VERSION, build, load_config
+from attention_dynamics.translation.model import VERSION, Translator, build, load_config
 
 
 def parse_args():
@@ -46,6 +48,7 @@ def parse_args():
     parser.add_argument("--uniform", action="store_true", help="uniform attention")
     cli.add_model_config(parser, __file__)
     optimizers.add_flags(parser)
+    interventions.add_flags(parser)
     parser.add_argument(
         "--save_every", type=cli.positive_int, default=250, help="steps between checkpoints"
     )
@@ -70,30 +73,46 @@ def main():
         for epoch in range(1, args.epochs + 1)
     ]
     steps = epoch_ends[-1]
-    saves = saved_steps(steps, args.save_every, args.custom_saves)
+    config = interventions.add_to(config, args, steps)
+    saves = saved_steps(steps, args.save_every, [*args.custom_saves, *interventions.saves(config)])
 
     settings = {**config, "seed": args.seed, "uniform": args.uniform, "version": VERSION}
     settings |= {"optimizer": args.optimizer, "lr": args.lr, "data": dataset.digest}
     folder = run_folder(args.models_dir, args.dataset, config, args.seed, args.uniform)
     locks.hold(folder, args.wait)
     run = Run(folder, settings, steps, saves)
+
+    def load(path: Path) -> Translator:
+        other = build(config, len(dataset.vocab), args.uniform).to(device).eval()
+        load_weights(other, path, "delete its folder to train again")
+        return other.requires_grad_(False)
+
+    attention = interventions.Attention(config, args.models_dir, args.dataset, load)
+
+    def load_best(step: int) -> Translator:
+        best = load(folder / "model")
+        attention.set(best, args.seed, step)
+        return best
+
     if run.finished:
         print(f"{folder} is finished: {steps} steps")
-        say_best(folder, run.history, config, dataset, args.uniform, device)
+        say_best(folder, run.history, load_best, dataset, device)
         run.end(args.drop_resume)
         return
 
     cli.seed_everything(args.seed)
     model = build(config, len(dataset.vocab), args.uniform).to(device)
-    run.begin(model, optimizers.build(settings, model.parameters()))
+    run.begin(model, optimizers.build(settings, model.parameters(), model.query.parameters()))
 
     def loss(step: int) -> Tensor:
+        attention.set(model, args.seed, step, updating=True)
         rows = training_rows(len(dataset.train), config["b_size"], args.seed, step)
         return model.losses(*to_tensors(dataset.train.take(rows), device)).mean()
 
     validated = {row["step"] for row in epochs_of(run.history)}
     pauses = (set(saves) - set(run.saved)) | (set(epoch_ends) - validated)
     for step, losses in run.updates(loss, steps, pauses):
+        attention.set(model, args.seed, step)
         row: dict[str, Any] = {"epoch": None, "train_loss": mean(losses)}
         row |= {"val_loss": None, "val_perplexity": None, "val_acc": None}
         line = f"step {step:<6} train loss {shown(row['train_loss'])}"
@@ -109,7 +128,7 @@ def main():
             )
         run.save_checkpoint(step, step if step in saves else None, row, best)
         cli.say(line)
-    say_best(folder, run.history, config, dataset, args.uniform, device)
+    say_best(folder, run.history, load_best, dataset, device)
     run.end(args.drop_resume)
 
 
@@ -119,9 +138,16 @@ def epochs_of(history: list[dict]) -> list[dict]:
 
 
 def say_best(
-    folder: Path, history: list[dict], config: dict, dataset: Dataset, uniform: bool, device
+    folder: Path,
+    history: list[dict],
+    load: Callable[[int], Translator],
+    dataset: Dataset,
+    device: torch.device,
 ) -> None:
-    """Compute the BLEU of the best epoch's model, unless ``best.json`` has it, and print it."""
+    """Compute the BLEU of the best epoch's model, unless ``best.json`` has it, and print it.
+
+    ``load`` gives that model, by the step that it was saved at.
+    """
     path, again = folder / "best.json", f"delete {folder} to train again"
     if not history:  # resume.pt was dropped, after best.json had been written
         best = storage.load_json(path, again)
@@ -132,9 +158,7 @@ def say_best(
     if fits(found, {"val_bleu": number}) and best.items() <= found.items():
         best = found
     else:
-        model = build(config, len(dataset.vocab), uniform).to(device).eval()
-        load_weights(model, folder / "model", again)
-        best["val_bleu"] = bleu(model, dataset, dataset.val, device)
+        best["val_bleu"] = bleu(load(best["step"]), dataset, dataset.val, device)
         storage.save_json(best, path)
     print(
         f"best: epoch {best['epoch']}   validation accuracy {best['val_acc']:.2f}%   "

@@ -41,8 +41,13 @@ def beam_search(
     """
     device = source.device
     n = len(source_lengths)
-    encoded = model.encode(model.embedding(source), source_lengths)
-    h, c = (part.repeat_interleave(beam, dim=1) for part in encoded.state)
+    # the model, and the one that it attends as
+    readers = [model] if model.other is None else [model, model.other[0]]
+    encoded = [reader.encode(reader.embedding(source), source_lengths) for reader in readers]
+    states = []
+    for of in encoded:
+        h, c = (part.repeat_interleave(beam, dim=1) for part in of.state)
+        states.append((h, c))
 
     sentences = torch.arange(n)  # which are under way
     tokens = torch.full((n, beam, 0), PAD, device=device)
@@ -55,10 +60,13 @@ def beam_search(
     best_scores = [0.0] * n
 
     for _ in range(max_tokens):
-        decoded, (h, c) = model.decode(last.view(-1, 1), (h, c))
-        decoded = decoded.view(len(sentences), beam, -1)
-        context = model.attend(decoded, encoded) @ encoded.values
-        log_probs = model.predict(decoded, context).log_softmax(dim=2)  # (n, beam, vocabulary)
+        decoded = []
+        for i, (reader, (h, c)) in enumerate(zip(readers, states)):
+            output, states[i] = reader.decode(last.view(-1, 1), (h, c))
+            decoded.append(output.view(len(sentences), beam, -1))
+        attend = model.attend if model.other is None else model.attend_as_other
+        context = attend(decoded[-1], encoded[-1]) @ encoded[0].values
+        log_probs = model.predict(decoded[0], context).log_softmax(dim=2)  # (n, beam, vocabulary)
         vocab_size = log_probs.shape[2]
         # one that has ended has one continuation, itself (as PAD), which costs nothing
         log_probs.masked_fill_(ended[:, :, None], float("-inf"))
@@ -81,15 +89,20 @@ def beam_search(
             return best_tokens, best_scores
         rows = keep.to(device)
         parents = (rows[:, None] * beam + parent[rows]).flatten()
-        h, c = h.index_select(1, parents), c.index_select(1, parents)
+        states = [(h.index_select(1, parents), c.index_select(1, parents)) for h, c in states]
         if len(keep) < len(sentences):
             sentences = sentences[keep]
             tokens, last, ended, scores = (x[rows] for x in (tokens, last, ended, scores))
-            keys, key_biases, values, mask, first_state = encoded
-            encoded = Encoded(keys[rows], key_biases[rows], values[rows], mask[rows], first_state)
+            encoded = [kept_rows(of, rows) for of in encoded]
     for i in range(len(sentences)):
         _keep_best(sentences[i], tokens[i, 0], scores[i, 0], best_tokens, best_scores)
     return best_tokens, best_scores
+
+
+def kept_rows(encoded: Encoded, rows: Tensor) -> Encoded:
+    """Some of the sentences; the decoder's first state, which is not needed any more, stays."""
+    keys, key_biases, values, mask, state = encoded
+    return Encoded(keys[rows], key_biases[rows], values[rows], mask[rows], state)
 
 
 def _keep_best(

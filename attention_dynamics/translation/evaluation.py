@@ -70,7 +70,8 @@ def token_evidence(
     encoded = model.encode(model.embedding(source), source_lengths)
     inputs, lengths = without_last(target, target_lengths)
     decoded, _ = model.decode(padded(inputs, lengths), encoded.state)
-    alpha = model.attend(decoded, encoded)
+    given = model.given(source, source_lengths, target, target_lengths)
+    alpha = model.attend(decoded, encoded) if given is None else given
     mask = token_mask(lengths, source.device)
     context = alpha @ encoded.values
     logits = model.predict(tokens_of(decoded, mask), tokens_of(context, mask))

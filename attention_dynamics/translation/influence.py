@@ -177,7 +177,12 @@ def influence_of_equal_lengths(model: Translator, source: Tensor, target: Tensor
 
     # from each loss to the decoder state and the encoder states that it reads
     query, values = model.query(decoded), model.context(hidden)
-    if model.uniform:
+    if model.other is not None:
+        lengths, target_lengths = (torch.full((len(x),), x.shape[1]) for x in (source, target))
+        given = model.given(source.flatten(), lengths, target.flatten(), target_lengths)
+        assert given is not None
+        alpha = given
+    elif model.uniform:
         alpha = query.new_full((*query.shape[:2], hidden.shape[1]), 1 / hidden.shape[1])
     else:
         alpha = (query @ hidden.transpose(1, 2)).softmax(dim=2)
@@ -191,7 +196,7 @@ def influence_of_equal_lengths(model: Translator, source: Tensor, target: Tensor
     d_context = d_context @ model.context.weight  # by sum(alpha_ts h_s)
     d_alpha = d_context @ hidden.transpose(1, 2)
     d_attention = alpha * (d_alpha - (alpha * d_alpha).sum(dim=2, keepdim=True))
-    if model.uniform:
+    if model.uniform or model.other is not None:  # α is a constant
         d_attention.zero_()
     d_decoded = d_decoded + (d_attention @ hidden) @ model.query.weight
 

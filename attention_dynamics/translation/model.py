@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from attention_dynamics.kernels.dropout import dropout
 from attention_dynamics.kernels.products import full_rows, gradients, linear, product
+from attention_dynamics.training import interventions
 from attention_dynamics.training.runs import load_model_config
 from attention_dynamics.translation.encoders import ENCODERS
 
@@ -68,6 +69,7 @@ class Translator(nn.Module):
     ):
         super().__init__()
         self.uniform = uniform
+        self.other: tuple[Translator, bool] | None = None  # a tuple: its weights are not this one's
         self.dropout = dropout
         self.embedding = nn.Embedding(vocab_size, h_dim)
         self.encoder = ENCODERS[encoder](h_dim, n_layers, dropout)
@@ -83,16 +85,54 @@ class Translator(nn.Module):
         self, source: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor
     ) -> Output:
         """Tokens (total,) with <s> and </s>; lengths (batch,) on the CPU."""
-        return self.from_embedded(self.embedding(source), source_lengths, target, target_lengths)
+        given = self.given(source, source_lengths, target, target_lengths)
+        embedded = self.embedding(source)
+        return self.from_embedded(embedded, source_lengths, target, target_lengths, given)
+
+    def attend_as(self, other: "Translator", shuffle: bool) -> None:
+        """Have the attention of ``other``, which is in eval mode, from now on.
+
+        ``shuffle`` : shuffled in each sentence
+        """
+        self.other = (other, shuffle)
+
+    @torch.no_grad()
+    def given(
+        self, source: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor
+    ) -> Tensor | None:
+        """α (batch, target length, source length) of the model that this one attends as.
+
+        None if it attends as itself. Arguments as in forward.
+        """
+        if self.other is None:
+            return None
+        other, _ = self.other
+        encoded = other.encode(other.embedding(source), source_lengths)
+        inputs, lengths = without_last(target, target_lengths)
+        decoded, _ = other.decode(padded(inputs, lengths), encoded.state)
+        return self.attend_as_other(decoded, encoded)
+
+    def attend_as_other(self, decoded: Tensor, encoded: Encoded) -> Tensor:
+        """α of the model that this one attends as, from that model's own states."""
+        assert self.other is not None
+        other, shuffle = self.other
+        alpha = other.attend(decoded, encoded)
+        return interventions.shuffled(alpha, encoded.mask.sum(dim=1).cpu()) if shuffle else alpha
 
     def from_embedded(
-        self, embedded: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor
+        self,
+        embedded: Tensor,
+        source_lengths: Tensor,
+        target: Tensor,
+        target_lengths: Tensor,
+        given: Tensor | None = None,
     ) -> Output:
-        """The same from embeddings (total, hidden) of the source tokens."""
+        """The same from embeddings (total, hidden) of the source tokens, and from :meth:`given`."""
         encoded = self.encode(embedded, source_lengths)
         inputs, lengths = without_last(target, target_lengths)
         decoded, _ = self.decode(padded(inputs, lengths), encoded.state)
-        alpha = self.attend(decoded, encoded)  # (batch, target length, source length)
+        # (batch, target length, source length)
+        alpha = self.attend(decoded, encoded) if given is None else given
         context = alpha @ encoded.values
         mask = token_mask(lengths, target.device)
         logits = self.predict(tokens_of(decoded, mask), tokens_of(context, mask))
@@ -105,6 +145,7 @@ class Translator(nn.Module):
 
         For training: the logits and their gradient share one piece of memory.
         """
+        given = self.given(source, source_lengths, target, target_lengths)
         inputs, lengths = without_last(target, target_lengths)
         # one look-up: the gradient by the embedding, as large as the vocabulary, is made once
         source, inputs = self.embedding(torch.cat([source, inputs])).split(
@@ -113,7 +154,8 @@ class Translator(nn.Module):
         encoded = self.encode(source, source_lengths)
         decoded, _ = self.decoder_states(padded(inputs, lengths).transpose(0, 1), encoded.state)
         decoded = decoded.transpose(0, 1)
-        context = self.attend(decoded, encoded) @ encoded.values
+        alpha = self.attend(decoded, encoded) if given is None else given
+        context = alpha @ encoded.values
         mask = token_mask(lengths, source.device)
         combined = self.combined(tokens_of(decoded, mask), tokens_of(context, mask))
         predicted = without_first(target, target_lengths)

@@ -34,7 +34,12 @@ class PlainTranslator(Translator):
     """
 
     def from_embedded(
-        self, embedded: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor
+        self,
+        embedded: Tensor,
+        source_lengths: Tensor,
+        target: Tensor,
+        target_lengths: Tensor,
+        given: Tensor | None = None,
     ) -> Output:
         hidden, decoded = self.states(embedded, source_lengths, target, target_lengths)
         alpha, logits = self.attend_and_predict(hidden, source_lengths, decoded)
@@ -136,9 +141,10 @@ def influence_of_sentence(model: Translator, source: Tensor, target: Tensor) -> 
     """
     lengths = torch.tensor([len(source)]), torch.tensor([len(target)])
     embedded = model.embedding(source).detach().requires_grad_()
+    given = model.given(source, lengths[0], target, lengths[1])
     # cuDNN has no backward pass for a model in eval mode
     with torch.backends.cudnn.flags(enabled=False):
-        output = model.from_embedded(embedded, lengths[0], target, lengths[1])
+        output = model.from_embedded(embedded, lengths[0], target, lengths[1], given)
         gradients = [
             torch.autograd.grad(loss, embedded, retain_graph=True)[0]
             for loss in nll(output.logits, target[1:])
@@ -184,7 +190,10 @@ def beam_search(
             for score, tokens, state in live:
                 last = torch.tensor([tokens[-1:]], device=source.device)
                 decoded, state = model.decode(last, state)
-                context = model.attend(decoded, encoded) @ encoded.values
+                prefix = torch.tensor([*tokens, EOS], device=source.device)
+                given = model.given(tokens_of_source, lengths, prefix, torch.tensor([len(prefix)]))
+                alpha = model.attend(decoded, encoded) if given is None else given[:, -1:]
+                context = alpha @ encoded.values
                 log_probs = model.predict(decoded, context)[0, 0].log_softmax(dim=0)
                 values, choices = log_probs.topk(min(beam, len(log_probs)))
                 candidates += [
