@@ -167,10 +167,16 @@ class Attention:
         until = self.config.get("attention_until")
         if "attend_to" in self.config:
             path = last_checkpoint(self.models_dir, self.dataset, self.config)
-            model.attend_as(self.load(path), self.config.get("shuffle_attention", False))
+            model.attend_as(self._load(path), self.config.get("shuffle_attention", False))
         elif until is not None and step >= until + (not updating):
             folder = run_folder(self.models_dir, self.dataset, self.config, seed, False)
-            model.attend_as(self.load(checkpoint_path(folder, until)), False)
+            model.attend_as(self._load(checkpoint_path(folder, until)), False)
+
+    def _load(self, path: Path) -> nn.Module:
+        # A new model draws its first weights. A resumed run loads once more, and has to go on
+        # with the random numbers of one that was not interrupted.
+        with torch.random.fork_rng():
+            return self.load(path)
 
 
 def shuffled(values: Tensor, lengths: Tensor) -> Tensor:
