@@ -37,6 +37,7 @@ from attention_dynamics.analysis.ragged import Ragged, training_rows
 from attention_dynamics.classification import logistic
 from attention_dynamics.classification.data import Sentences, load_dataset
 from attention_dynamics.classification.datasets import toy
+from attention_dynamics.classification.encoders import ENCODERS
 from attention_dynamics.classification.task import TASK
 from attention_dynamics.views.figures import FIGURES
 from attention_dynamics.views.figures.sentence import sentence_of
@@ -727,6 +728,27 @@ class TestGoingOn:
         longer = train_flags(workplace, steps=1000)
         result = call("train_classifier.py", *longer, capsys=capsys)
         assert_one_line(result, "resume.pt was dropped, so it cannot be extended to 1000", "delete")
+
+    @pytest.mark.parametrize("encoder", list(ENCODERS)[1:])
+    def test_a_killed_run_of_another_encoder_ends_with_the_same_bytes(
+        self, encoder, experiment, tmp_path
+    ):
+        config = write_json(tmp_path / "model.json", SMALL | {"encoder": encoder})
+        runs = []
+        for name in ("killed", "whole"):
+            flags = train_flags(experiment, models_dir=tmp_path / name, config=config)
+            command = command_of("classification", "train_classifier.py", *flags)
+            run = f"h_dim=48,b_size=32,seed=20,normal,encoder={encoder}"
+            runs.append(tmp_path / name / "toy" / run)
+            if name == "killed":
+                for awaited in ("model10", "model60"):
+                    kill_when(runs[0] / awaited, command)
+            end = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            assert ("resuming from step" in end.stdout) == (name == "killed")
+        killed, whole = map(files_in, runs)
+        assert killed.keys() == whole.keys()
+        for name in whole.keys() - {"resume.pt", "run.json"}:
+            assert killed[name] == whole[name], name
 
     def test_a_killed_run_ends_with_the_same_bytes(self, experiment, tmp_path):
         """Killed without warning, three times, at moments that the run itself does not choose."""

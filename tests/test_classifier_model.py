@@ -1,11 +1,13 @@
 """The classifier, its plain way and the word baseline, against loops in double precision."""
 
+import copy
 import json
 
 import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from plain_encoders import CLASSIFICATION, weights_of
 from scipy.special import expit, log_expit, log_softmax
 from torch import nn
 
@@ -54,34 +56,6 @@ def random_batch(case, seed=0, n_labels=2):
 # The formulas for one sentence, in numpy, one token after the other
 
 
-def lstm_states(inputs, weights, suffix):
-    w_ih, w_hh, b_ih, b_hh = (
-        weights[f"lstm.{name}_l0{suffix}"]
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    )
-    hidden = cell = np.zeros(w_hh.shape[1])
-    states = []
-    for x in inputs:
-        i, f, g, o = np.split(w_ih @ x + b_ih + w_hh @ hidden + b_hh, 4)
-        cell = expit(f) * cell + expit(i) * np.tanh(g)
-        hidden = expit(o) * np.tanh(cell)
-        states.append(hidden)
-    return states
-
-
-def bilstm_states(embedded, weights):
-    forward = lstm_states(embedded, weights, "")
-    backward = lstm_states(embedded[::-1], weights, "_reverse")[::-1]
-    return map(np.concatenate, zip(forward, backward))
-
-
-def average_states(embedded, weights):
-    return embedded
-
-
-STATES = {"bilstm": bilstm_states, "average": average_states}
-
-
 def plain_sentence(classifier, tokens, multipliers=None, encoder="bilstm"):
     """alpha, beta and score of one sentence; ``multipliers`` scale the tokens' embeddings."""
     weights = {name: w.detach().numpy() for name, w in classifier.named_parameters()}
@@ -89,7 +63,7 @@ def plain_sentence(classifier, tokens, multipliers=None, encoder="bilstm"):
     if multipliers is not None:
         embedded = embedded * multipliers[:, None]
     beta, logits = [], []
-    for h in STATES[encoder](embedded, weights):
+    for h in CLASSIFICATION[encoder](embedded, weights_of(weights, "lstm.")):
         hidden = np.maximum(weights["attention.0.weight"] @ h + weights["attention.0.bias"], 0)
         logits.append(weights["attention.2.weight"][0] @ hidden + weights["attention.2.bias"][0])
         beta.append(weights["evidence.weight"] @ h + weights["evidence.bias"])
@@ -110,7 +84,7 @@ def plain_nll(score, label):
 
 
 @pytest.mark.parametrize("n_labels", N_LABELS)
-@pytest.mark.parametrize("encoder", STATES)
+@pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize(("case", "uniform"), CASES)
 def test_alpha_beta_and_score_are_those_of_a_plain_loop(case, uniform, encoder, n_labels):
     classifier = make(uniform, scale=2.0, encoder=encoder, n_labels=n_labels)
@@ -198,9 +172,10 @@ def test_a_sentence_without_words(uniform):
     assert not uniform or output.alpha.tolist() == [0.5, 0.5]
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize(("case", "uniform"), CASES)
-def test_a_batch_gives_what_its_sentences_give_alone(case, uniform):
-    classifier = make(uniform)
+def test_a_batch_gives_what_its_sentences_give_alone(case, uniform, encoder):
+    classifier = make(uniform, encoder=encoder)
     tokens, lengths, labels = random_batch(case)
     together, delta = gradient_influence(classifier, tokens, lengths, labels)
     alone = [
@@ -213,8 +188,9 @@ def test_a_batch_gives_what_its_sentences_give_alone(case, uniform):
 
 
 @pytest.mark.parametrize("uniform", [False, True])
-def test_order_of_the_sentences_does_not_matter(uniform):
-    classifier = make(uniform)
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_order_of_the_sentences_does_not_matter(uniform, encoder):
+    classifier = make(uniform, encoder=encoder)
     tokens, lengths, _ = random_batch("ragged")
     order = torch.tensor([3, 0, 5, 2, 1, 4])
     parts = tokens.split(lengths.tolist())
@@ -235,7 +211,7 @@ def test_alpha_is_a_distribution(dtype, uniform):
 
 
 @pytest.mark.parametrize("n_labels", N_LABELS)
-@pytest.mark.parametrize("encoder", STATES)
+@pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize(("case", "uniform"), CASES)
 def test_delta_is_the_finite_difference_of_the_plain_loop(case, uniform, encoder, n_labels):
     classifier = make(uniform, scale=2.0, encoder=encoder, n_labels=n_labels)
@@ -252,12 +228,13 @@ def test_delta_is_the_finite_difference_of_the_plain_loop(case, uniform, encoder
                 score = plain_sentence(classifier, part, m, encoder)[2]
                 losses.append(plain_nll(score, label))
             expected = -(losses[0] - losses[1]) / (2 * eps)
-            assert ours[at].item() == pytest.approx(expected, abs=1e-9)
+            assert ours[at].item() == pytest.approx(expected, rel=1e-8, abs=1e-9)
 
 
 @pytest.mark.parametrize("uniform", [False, True])
-def test_delta_is_a_backward_pass_for_each_token(uniform):
-    classifier = make(uniform, seed=3)
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_delta_is_a_backward_pass_for_each_token(uniform, encoder):
+    classifier = make(uniform, seed=3, encoder=encoder)
     tokens, lengths, labels = random_batch("ragged")
     output, delta = gradient_influence(classifier, tokens, lengths, labels)
     assert torch.equal(output.score, classifier(tokens, lengths).score)
@@ -424,9 +401,9 @@ CONFIG = {"h_dim": 4, "intermediate_dim": 6, "embed_dim": 5, "b_size": 3}
 
 def test_an_encoder_is_a_class_and_a_line_in_the_table(monkeypatch, tmp_path):
     """It is read from a config, trained a step and evaluated."""
-    monkeypatch.setitem(ENCODERS, "gru", PackedGRU)
-    path = tmp_path / "gru.json"
-    path.write_text(json.dumps(CONFIG | {"encoder": "gru"}))
+    monkeypatch.setitem(ENCODERS, "packed_gru", PackedGRU)
+    path = tmp_path / "packed_gru.json"
+    path.write_text(json.dumps(CONFIG | {"encoder": "packed_gru"}))
     config = model.load_config(path)
     classifier = model.build(config, VOCAB, uniform=False)
     tokens, lengths, labels = random_batch("ragged")
@@ -473,19 +450,51 @@ def test_the_encoder_in_a_config(tmp_path):
     assert folders[1] == f"{folders[0]},encoder=average"
     for wrong in ("bilstn", 3, None, ["average"]):
         path.write_text(json.dumps(CONFIG | {"encoder": wrong}))
-        known = r'"encoder" is .*, not one of bilstm, average$'
+        known = r'"encoder" is .*, not one of bilstm, gru, transformer, average$'
         with pytest.raises(InputError, match=known) as error:
             model.load_config(path)
         assert "\n" not in str(error.value)
 
 
-def test_the_shipped_config_of_the_average_encoder():
+@pytest.mark.parametrize("encoder", list(ENCODERS)[1:])
+def test_the_shipped_config_of_an_encoder(encoder):
     folder = ROOT / "classification" / "configs"
-    config = model.load_config(folder / "average.json")
-    assert config == model.load_config(folder / "model.json") | {"encoder": "average"}
+    config = model.load_config(folder / f"model_{encoder}.json")
+    assert config == model.load_config(folder / "model.json") | {"encoder": encoder}
     classifier = model.build(config, 1000, uniform=False)
-    E, A = 300, 256  # no recurrent weights; attention and evidence read the embedding
-    assert count(classifier) == 1000 * E + (A * E + A) + (A + 1) + (E + 1)
+    E, A = 300, 256
+    width = {"gru": 622, "transformer": E, "average": E}[encoder]
+    others = 1000 * E + (A * width + A) + (A + 1) + (width + 1)  # embedding, attention, evidence
+    assert count(classifier) == others + count(classifier.lstm)
+
+
+@pytest.mark.parametrize(("e", "h"), [(256, 256), (300, 256), (100, 128), (128, 512), (256, 100)])
+def test_encoders_have_the_parameters_of_the_bilstm(e, h):
+    counts = {name: count(encoder(e, h)) for name, encoder in ENCODERS.items()}
+    assert counts["bilstm"] == 2 * (4 * h * (e + h) + 2 * 4 * h)  # two directions, two biases
+    assert counts.pop("average") == 0
+    for found in counts.values():
+        assert abs(found / counts["bilstm"] - 1) < 0.01
+
+
+def test_the_smallest_sizes():
+    """No layer is without units; the transformer's attention may then be larger than all else."""
+    assert ENCODERS["gru"](3, 1).hidden_size == 1
+    assert ENCODERS["transformer"](8, 1).feed_forward[0].out_features == 1
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_float32_is_close_to_double_precision(encoder):
+    """At sizes where the fast products are used."""
+    torch.manual_seed(0)
+    classifier = model.Classifier(VOCAB, 72, 80, 6, False, encoder)
+    tokens, lengths, labels = random_batch("one long")
+    found, expected = (
+        gradient_influence(way, tokens, lengths, labels)
+        for way in (classifier, copy.deepcopy(classifier).double())
+    )
+    for ours, others in zip((*found[0], found[1]), (*expected[0], expected[1])):
+        torch.testing.assert_close(ours, others.float(), rtol=1e-4, atol=1e-5)
 
 
 # The word baseline

@@ -12,6 +12,7 @@ from scipy.special import expit
 from torch import nn
 
 from attention_dynamics.kernels import lstm as recurrent
+from attention_dynamics.kernels.gru import bigru
 from attention_dynamics.kernels.lstm import bilstm, bilstm_segments, segment_starts
 from attention_dynamics.kernels.plain import packed
 
@@ -272,6 +273,52 @@ def test_extreme_weights_give_numbers_and_the_same_as_the_packed_lstm(scale):
     expected = one_by_one(lstm, inputs, lengths)
     # the cell may grow by one a step; its last digits go with its size
     assert_close(ours[:2], [expected[0], expected[1][0]], atol=1e-7)
+
+
+# The GRU
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_gru_is_that_of_the_plain_way(case):
+    """Outputs, final states and gradients."""
+    torch.manual_seed(0)
+    module, lengths = nn.GRU(4, 3, bidirectional=True).double(), torch.tensor(CASES[case])
+    inputs = torch.randn(int(lengths.sum()), 4, dtype=torch.float64)
+    assert_close(
+        results_and_gradients(bigru, module, inputs, lengths),
+        results_and_gradients(one_by_one, module, inputs, lengths),
+        atol=1e-11,
+    )
+
+
+def test_the_gru_in_float32():
+    """At a size where the fast products are used."""
+    torch.manual_seed(0)
+    module = nn.GRU(80, 72, bidirectional=True)
+    lengths = torch.from_numpy(np.random.default_rng(0).integers(1, 60, size=20))
+    inputs = torch.randn(int(lengths.sum()), 80)
+    ours = results_and_gradients(bigru, module, inputs, lengths)
+    plain = results_and_gradients(packed, module, inputs, lengths)
+    assert_close(ours[:2], plain[:2], atol=1e-5)
+    for our, other in zip(ours[2:], plain[2:]):
+        assert (our - other).abs().max() <= 1e-5 * other.abs().max()
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e3, 1e20])
+def test_the_gru_of_extreme_inputs(scale):
+    torch.manual_seed(0)
+    module, lengths = nn.GRU(4, 3, bidirectional=True).double(), torch.tensor([1, 7, 3, 400, 2])
+    inputs = scale * torch.randn(int(lengths.sum()), 4, dtype=torch.float64)
+    ours = results_and_gradients(bigru, module, inputs, lengths)
+    expected = results_and_gradients(one_by_one, module, inputs, lengths)
+    assert all(tensor.isfinite().all() for tensor in ours)
+    assert_close(ours[:2], expected[:2], atol=1e-11)
+
+
+@pytest.mark.parametrize("rnn", [nn.GRU(4, 3), nn.GRU(4, 3, 2, bidirectional=True)])
+def test_a_gru_that_it_is_not_for(rnn):
+    with pytest.raises(ValueError, match="of one layer"):
+        bigru(rnn, torch.zeros(2, 4), torch.tensor([2]))
 
 
 # Segments

@@ -30,6 +30,7 @@ from attention_dynamics import cli
 from attention_dynamics.analysis import bootstrap
 from attention_dynamics.training import checkpoints, word_baseline
 from attention_dynamics.translation.datasets import DATASETS, toy
+from attention_dynamics.translation.encoders import ENCODERS
 from attention_dynamics.translation.task import TASK
 from attention_dynamics.views.figures import FIGURES
 from attention_dynamics.views.figures.sentence import sentence_of
@@ -450,6 +451,28 @@ class TestGoingOn:
         (workplace / "models" / "toy" / RUN / "best.json").unlink()
         status, _, err = call("train_translation.py", *flags, capsys=capsys)
         assert status == 2 and "best.json is missing: delete" in err
+
+    @pytest.mark.parametrize("encoder", list(ENCODERS)[1:])
+    def test_a_killed_run_of_another_encoder_ends_with_the_same_bytes(
+        self, encoder, experiment, tmp_path
+    ):
+        config = write_json(tmp_path / "model.json", SMALL | {"n_layers": 2, "encoder": encoder})
+        runs = []
+        for name in ("killed", "whole"):
+            flags = train_flags(
+                experiment, models_dir=tmp_path / name, config=config, epochs=1, save_every=25
+            )
+            command = command_of("translation", "train_translation.py", *flags)
+            runs.append(tmp_path / name / "toy" / f"{RUN},encoder={encoder}")
+            if name == "killed":
+                for awaited in ("model25", "model100"):
+                    kill_when(runs[0] / awaited, command)
+            end = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            assert ("resuming from step" in end.stdout) == (name == "killed")
+        killed, whole = map(files_in, runs)
+        assert killed.keys() == whole.keys()
+        for name in whole.keys() - {"resume.pt", "run.json"}:
+            assert killed[name] == whole[name], name
 
     def test_a_killed_run_ends_with_the_same_bytes(self, experiment, tmp_path):
         """Killed without warning, four times, at moments that the run itself does not choose."""

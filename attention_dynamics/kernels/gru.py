@@ -5,7 +5,6 @@ each step of time. Here a step is one product and a few operations in place, the
 out, and that of the weights is one product for all steps.
 """
 
-from itertools import accumulate
 from typing import Any
 
 import torch
@@ -94,55 +93,56 @@ class _Steps(Function):
     ) -> Tensor:
         hidden = weight.shape[1]
         states = h.new_empty(len(h) + len(projected), hidden)  # the first, then those of each step
-        states[: len(h)] = h
+        before, *afters = states.split([len(h), *counts])
+        before.copy_(h)
         gates = torch.empty_like(projected)
-        recurrent_n = h.new_empty(len(projected), hidden)  # W h + b for n
-        past, start = 0, 0  # where the rows before this step are in ``states``; its own in the rest
-        for n_rows in counts:
-            rows = slice(start, start + n_rows)
-            before = states[past : past + n_rows]
-            after = states[len(h) + start : len(h) + start + n_rows]
-            recurrent = product(before, weight, bias)
-            recurrent_n[rows] = recurrent[:, 2 * hidden :]
-            r, z, n = gates[rows].chunk(3, dim=1)
-            rz = gates[rows, : 2 * hidden]
-            torch.add(projected[rows, : 2 * hidden], recurrent[:, : 2 * hidden], out=rz).sigmoid_()
-            torch.addcmul(projected[rows, 2 * hidden :], r, recurrent_n[rows], out=n).tanh_()
+        r_z, n_gate = gates.split([2 * hidden, hidden], dim=1)
+        r_gate, z_gate = r_z.chunk(2, dim=1)
+        recurrent_n = []  # W h + b for n
+        for after, x_rz, x_n, rz, r, z, n in zip(
+            afters,
+            *(x.split(counts) for x in projected.split([2 * hidden, hidden], dim=1)),
+            *(x.split(counts) for x in (r_z, r_gate, z_gate, n_gate)),
+        ):
+            before = before[: len(after)]
+            h_rz, h_n = product(before, weight, bias).split([2 * hidden, hidden], dim=1)
+            torch.add(x_rz, h_rz, out=rz).sigmoid_()
+            torch.addcmul(x_n, r, h_n, out=n).tanh_()
             torch.lerp(n, before, z, out=after)
-            past, start = len(h) + start, start + n_rows
+            recurrent_n.append(h_n)
+            before = after
         ctx.counts = counts
-        ctx.save_for_backward(states, gates, recurrent_n, weight)
+        ctx.save_for_backward(states, gates, torch.cat(recurrent_n), weight)
         return states[len(h) :]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients by the gates are those by ``h'`` times what is made here for all steps."""
         states, gates, recurrent_n, weight = ctx.saved_tensors
         counts: list[int] = ctx.counts
-        hidden = weight.shape[1]
-        d_projected = torch.empty_like(gates)
-        d_recurrent = torch.empty_like(gates)
-        d_states = states.new_zeros(counts[0], hidden)
-        starts = [0, *accumulate(counts)]
-        befores = [states[:0]] * len(counts)  # the states that each step starts from
-        for t in reversed(range(len(counts))):
-            rows = slice(starts[t], starts[t + 1])
-            past = counts[0] + starts[t - 1] if t > 0 else 0
-            before = befores[t] = states[past : past + counts[t]]
-            d_h = d_states[: counts[t]]
-            r, z, n = gates[rows].chunk(3, dim=1)
-            d_r, d_z, d_n = d_projected[rows].chunk(3, dim=1)
-            d_h += grad[rows]
-            torch.sub(before, n, out=d_z).mul_(d_h)
-            to_past = d_h * z
-            torch.sub(d_h, to_past, out=d_n)
-            d_n.addcmul_(d_n * n, n, value=-1)  # tanh' = 1 - n^2
-            torch.mul(d_n, recurrent_n[rows], out=d_r)
-            rz, d_rz = gates[rows, : 2 * hidden], d_projected[rows, : 2 * hidden]
-            d_rz *= rz
-            d_rz.addcmul_(d_rz, rz, value=-1)  # sigmoid' = r (1 - r)
-            d_recurrent[rows, : 2 * hidden] = d_rz
-            torch.mul(d_n, r, out=d_recurrent[rows, 2 * hidden :])
-            torch.add(to_past, product(d_recurrent[rows], weight.T), out=d_h)
-        d_weight = product_of_columns(d_recurrent, torch.cat(befores))
-        return d_projected, d_states, d_weight, d_recurrent.sum(dim=0), None
+        first = counts[0]
+        r, z, n = gates.chunk(3, dim=1)
+        earlier = [states[:first], *states[first:].split(counts)[:-1]]
+        before = torch.cat([rows[:count] for rows, count in zip(earlier, counts)])
+        # d h' / d (what n is the tanh of); then d h' / d (W h + b), of r, z and n
+        to_n = (1 - z) * (1 - n * n)
+        to_recurrent = gates.new_empty(len(gates), 3, gates.shape[1] // 3)
+        torch.mul(to_n, r, out=to_recurrent[:, 2])
+        torch.mul(to_recurrent[:, 2] * (1 - r), recurrent_n, out=to_recurrent[:, 0])
+        torch.mul((before - n) * z, 1 - z, out=to_recurrent[:, 1])
+
+        d_states = torch.empty_like(n)  # d h' of each step
+        d_recurrent = torch.empty_like(to_recurrent)
+        d_h = grad.new_zeros(first, grad.shape[1])
+        steps = zip(*(x.split(counts) for x in (grad, z, to_recurrent, d_states, d_recurrent)))
+        for grad_t, z_t, to_recurrent_t, d_state, d_gates in reversed(list(steps)):
+            past = d_h[: len(d_state)]
+            torch.add(grad_t, past, out=d_state)
+            torch.mul(d_state[:, None], to_recurrent_t, out=d_gates)
+            torch.addcmul(product(d_gates.flatten(1), weight.T), d_state, z_t, out=past)
+        d_recurrent = d_recurrent.flatten(1)
+        d_projected = d_recurrent.clone()
+        torch.mul(d_states, to_n, out=d_projected[:, -grad.shape[1] :])
+        d_weight = product_of_columns(d_recurrent, before)
+        return d_projected, d_h, d_weight, d_recurrent.sum(dim=0), None

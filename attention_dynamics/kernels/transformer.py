@@ -73,12 +73,13 @@ def attend(query_key_value: Tensor, lengths: Tensor) -> Tensor:
     offset = torch.repeat_interleave(sorted_lengths.cumsum(0) - sorted_lengths, sorted_lengths)
     places = torch.repeat_interleave(starts, sorted_lengths) + torch.arange(len(offset)) - offset
     rows = query_key_value.index_select(0, places.to(query_key_value.device))
+    scale, zero = 1 / math.sqrt(rows.shape[1] / 3), rows.new_zeros(1)
     found = []
     distinct, counts = torch.unique_consecutive(sorted_lengths, return_counts=True)
     # split, not slices: the backward pass of a slice fills a tensor as large as the whole
     for part, length in zip(rows.split((distinct * counts).tolist()), distinct.tolist()):
         q, k, v = part.unflatten(0, (-1, length)).chunk(3, dim=2)  # (sentences, length, width)
-        alpha = (q @ k.transpose(1, 2) / math.sqrt(q.shape[2])).softmax(dim=2)
+        alpha = torch.baddbmm(zero, q, k.transpose(1, 2), beta=0, alpha=scale).softmax(dim=2)
         found.append((alpha @ v).flatten(0, 1))
     return torch.cat(found).index_select(0, places.argsort().to(query_key_value.device))
 
