@@ -12,6 +12,15 @@ from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 from attention_dynamics.files.download import PublicFile
 
+# Keys of a configuration that change the attention in training: training/interventions.py.
+INTERVENTIONS = (
+    "attention_from",
+    "attention_until",
+    "attention_lr",
+    "attend_to",
+    "shuffle_attention",
+)
+
 
 @dataclass(frozen=True)
 class PublishedRun:

@@ -14,6 +14,7 @@ import itertools
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from attention_dynamics import cli
 from attention_dynamics.classification.datasets import DATASETS as CLASSIFICATION
 from attention_dynamics.cli import InputError
 from attention_dynamics.copying.experiments import EXPERIMENTS
-from attention_dynamics.corpus import BaseCorpus, Datasets
+from attention_dynamics.corpus import INTERVENTIONS, BaseCorpus, Datasets
 from attention_dynamics.translation.datasets import DATASETS as TRANSLATION
 
 TASKS: dict[str, Datasets[Any]] = {
@@ -62,6 +63,10 @@ def jobs(task: str, stage: str, names: Sequence[str] = (), flags: Sequence[str] 
     table = TASKS[task]
     names = names or [name for name, entry in table.items() if entry.published]
     entries = [table.find(name, data_folder(task, flags)) for name in names]
+    if stage == "train_runs" and {f"--{key}" for key in INTERVENTIONS} & {*flags}:
+        # uniform attention cannot be changed: that run is the one without interventions
+        runs = [tuple(run for run in entry.runs if not run.uniform) for entry in entries]
+        entries = [replace(entry, runs=kept) for entry, kept in zip(entries, runs)]
     return [job + added for entry in entries for job in dataset_jobs(task, stage, entry)]
 
 

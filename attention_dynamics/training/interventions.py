@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import INTERVENTIONS
 from attention_dynamics.files import storage
 from attention_dynamics.training.runs import (
-    INTERVENTIONS,
     checkpoint_path,
     run_folder,
     run_record,

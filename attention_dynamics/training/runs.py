@@ -9,18 +9,10 @@ from torch import nn
 
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import INTERVENTIONS
 from attention_dynamics.files import storage
 from attention_dynamics.files.forms import fits
 from attention_dynamics.training.engine import Training, check_settings
-
-# Keys of a configuration that change the attention in training: training/interventions.py.
-INTERVENTIONS = (
-    "attention_from",
-    "attention_until",
-    "attention_lr",
-    "attend_to",
-    "shuffle_attention",
-)
 
 # Keys of the published model configs, and what they are called here.
 PUBLISHED_KEYS = {"hidden_dim": "h_dim", "batch_size": "b_size", "num_layers": "n_layers"}
