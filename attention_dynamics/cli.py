@@ -223,6 +223,19 @@ def steps(text: str) -> list[int]:
     return values
 
 
+def log_schedule(text: str) -> int:
+    """``log:40`` as 40, the number of steps spaced evenly in the logarithm."""
+    kind, _, count = text.partition(":")
+    if kind != "log" or not count.isdecimal() or int(count) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a schedule such as log:40")
+    return int(count)
+
+
+def steps_or_saved(text: str) -> list[int] | str:
+    """``saved``, or :func:`steps`."""
+    return text if text == "saved" else steps(text)
+
+
 def file_name(text: str) -> str:
     """The name of a file, without a folder, that leaves room for an ending."""
     if text in ("", ".", "..") or Path(text).name != text or len(os.fsencode(text)) > 200:

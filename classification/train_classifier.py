@@ -54,12 +54,7 @@ def parse_args():
         default=4000,
         help="validate on at most this many test sentences",
     )
-    parser.add_argument(
-        "--save_every", type=cli.positive_int, default=250, help="steps between checkpoints"
-    )
-    parser.add_argument(
-        "--custom_saves", type=cli.steps, default=[], help="more steps to save at: 0,10,50"
-    )
+    runs.add_saves(parser)
     cli.add_folders(parser, __file__, "data", "models")
     runs.add_drop_resume(parser)
     cli.add_device(parser)
@@ -73,7 +68,7 @@ def main():
     config = load_config(args.config)
     config = interventions.add_to(config, args, args.steps)
     saves = [*args.custom_saves, *interventions.saves(config)]
-    saves = saved_steps(args.steps, args.save_every, saves, end_is_last=True)
+    saves = saved_steps(args.steps, args.save_every, saves, True, args.save_at)
     dataset = load_dataset(args.data_dir, args.dataset)
     test_set = dataset.test.first(args.test_set_size)
 

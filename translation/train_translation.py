@@ -49,12 +49,7 @@ def parse_args():
     cli.add_model_config(parser, __file__)
     optimizers.add_flags(parser)
     interventions.add_flags(parser)
-    parser.add_argument(
-        "--save_every", type=cli.positive_int, default=250, help="steps between checkpoints"
-    )
-    parser.add_argument(
-        "--custom_saves", type=cli.steps, default=[], help="more steps to save at: 0,10,50"
-    )
+    runs.add_saves(parser)
     add_vocab_size(parser)
     cli.add_folders(parser, __file__, "data", "models")
     runs.add_drop_resume(parser)
@@ -74,7 +69,8 @@ def main():
     ]
     steps = epoch_ends[-1]
     config = interventions.add_to(config, args, steps)
-    saves = saved_steps(steps, args.save_every, [*args.custom_saves, *interventions.saves(config)])
+    saves = [*args.custom_saves, *interventions.saves(config)]
+    saves = saved_steps(steps, args.save_every, saves, log_saves=args.save_at)
 
     settings = {**config, "seed": args.seed, "uniform": args.uniform, "version": VERSION}
     settings |= {"optimizer": args.optimizer, "lr": args.lr, "data": dataset.digest}

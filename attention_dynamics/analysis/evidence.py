@@ -37,12 +37,16 @@ class RunNames:
 
     gold: str  # Normal_A
     comparisons: list[str]  # Normal_B, Normal_C, ...
-    uniform: str
+    uniform: str  # "" where there is none
     iterations: list[int]  # rising, the same for every run
 
     @classmethod
-    def of(cls, evaluated: set[tuple[str, int]], where: str) -> "RunNames":
+    def of(
+        cls, evaluated: set[tuple[str, int]], where: str, needs_uniform: bool = True
+    ) -> "RunNames":
         """Sort out the pairs (name, iteration) of a dump called ``where``.
+
+        Unless it ``needs_uniform``, the uniform run may be missing, and is then called "".
 
         Raises
         ------
@@ -54,15 +58,15 @@ class RunNames:
         if len(by_lower) < len(names):
             raise InputError(f"{where} has names that differ in case alone: {', '.join(names)}")
         comparisons = [n for n in names if n.lower().startswith("normal_")]
-        for needed in ("normal_a", "uniform"):
+        for needed in ("normal_a", "uniform")[: 2 if needs_uniform else 1]:
             if needed not in by_lower:
                 raise InputError(f"{where} has no run called {needed} (it has {', '.join(names)})")
-        gold, uniform = by_lower["normal_a"], by_lower["uniform"]
+        gold, uniform = by_lower["normal_a"], by_lower.get("uniform", "")
         comparisons.remove(gold)
         if not comparisons:
             raise InputError(f"{where} has no run to compare Normal_A with, such as Normal_B")
         iterations = sorted(iteration for name, iteration in evaluated if name == gold)
-        for name in [*comparisons, uniform]:
+        for name in filter(None, [*comparisons, uniform]):
             if sorted(it for other, it in evaluated if other == name) != iterations:
                 raise InputError(
                     f"{where}: {name} and {gold} have different iterations; evaluate both at the "

@@ -68,9 +68,9 @@ def add_flags(parser: cli.Parser) -> None:
     )
     parser.add_argument(
         "--iterations",
-        type=cli.steps,
-        help="checkpoints of each run, such as 0,50,100 (default: the published ones; of your own "
-        "data, those that all runs saved)",
+        type=cli.steps_or_saved,
+        help="checkpoints of each run, such as 0,50,100; saved: those that all runs saved "
+        "(default: the published ones; of your own data, saved)",
     )
     parser.add_argument(
         "--parts_only",
@@ -86,15 +86,20 @@ def to_evaluate(
     """The checkpoints to evaluate, as the flags of :func:`add_flags` choose them.
 
     They are chosen among those :func:`listed`; of a user's own dataset without a list, among those
-    :func:`saved`. ``--iterations`` takes the place of a list's.
+    :func:`saved`. ``--iterations`` takes the place of a list's; with ``saved`` the runs are a
+    list's, if there is one, and otherwise those :func:`saved`.
 
     Raises
     ------
     InputError
         where there is no such run, or a list cannot be used.
     """
-    every = args.iterations is None
-    found = known(args.configs_dir, args.models_dir, corpus, config, grad_by_default, every)
+    every = args.iterations in (None, "saved")
+    has_list = corpus.find_file(args.configs_dir, ".json", "_log.json") is not None
+    if args.iterations == "saved" and not has_list:
+        found = saved(args.models_dir, corpus, config)
+    else:
+        found = known(args.configs_dir, args.models_dir, corpus, config, grad_by_default, every)
     runs = {entry.name.lower(): entry for entry in found}
     asked = [name for part in args.runs or () for name in part.split(",")] or list(runs)
     if unknown := [name for name in asked if name.lower() not in runs]:
@@ -103,12 +108,24 @@ def to_evaluate(
     wanted = {name.lower() for name in asked}
     if args.iterations is None:
         return [entry for entry in found if entry.name.lower() in wanted]
+    iterations = args.iterations
+    if iterations == "saved":
+        folders = [
+            run_folder(args.models_dir, corpus.name, config, entry.seed, entry.uniform)
+            for entry in runs.values()
+        ]
+        iterations = sorted(set.intersection(*map(saved_in, folders)))
+        if not iterations:
+            raise InputError(
+                f"{args.models_dir / corpus.name}: no checkpoint was saved by all of "
+                f"{' '.join(entry.name for entry in runs.values())}: train these runs"
+            )
     with_grad = {entry.name.lower() for entry in found if entry.calculate_grad}
     return [
         replace(entry, iteration=iteration, calculate_grad=name in with_grad)
         for name, entry in runs.items()
         if name in wanted
-        for iteration in args.iterations
+        for iteration in iterations
     ]
 
 
@@ -151,11 +168,7 @@ def saved(
         match = re.search(r"seed=(\d+),(normal|uniform)", folder.name)
         if match:
             seed, uniform = int(match[1]), match[2] == "uniform"
-            steps = {
-                int(path.name.removeprefix("model"))
-                for path in folder.glob("model*")
-                if re.fullmatch(r"model\d+", path.name)
-            }
+            steps = saved_in(folder)
             if steps and folder == run_folder(models_dir, corpus.name, config, seed, uniform):
                 runs.append((seed, uniform, steps))
     train = f"train with --dataset {corpus.name}, or check --config"
@@ -195,6 +208,15 @@ def saved(
         for name, (seed, uniform, _) in sorted(named.items())
         for iteration in sorted(common)
     ]
+
+
+def saved_in(folder: Path) -> set[int]:
+    """The steps whose checkpoints are in a run's folder."""
+    return {
+        int(path.name.removeprefix("model"))
+        for path in folder.glob("model*")
+        if re.fullmatch(r"model\d+", path.name)
+    }
 
 
 def load_evaluated(path: Path, grad_by_default: bool) -> list[CheckpointSpec]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -91,7 +92,11 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 
 def saved_steps(
-    steps: int, save_every: int, custom_saves: Iterable[int], end_is_last: bool = False
+    steps: int,
+    save_every: int,
+    custom_saves: Iterable[int],
+    end_is_last: bool = False,
+    log_saves: int = 0,
 ) -> list[int]:
     """Steps before which a run of ``steps`` updates is saved as ``model<step>``.
 
@@ -100,13 +105,44 @@ def saved_steps(
     custom_saves : those past the end are ignored, which a line says
     end_is_last : the number of the last step, ``steps - 1``, stands for the end of the run, where
         it is always saved; otherwise the end is ``steps``, and saved like any other step
+    log_saves : so many more, of :func:`log_steps`; 0 for none
     """
     end = steps - 1 if end_is_last else steps
     late = [step for step in custom_saves if step > end]
     if late:
         print(f"--custom_saves {','.join(map(str, late))}: ignored, past the last step, {end}")
     saves = {*range(0, end + 1, save_every), *custom_saves} - set(late)
+    saves |= set(log_steps(end, log_saves))
     return sorted(saves - ({end} if end_is_last else set()))
+
+
+def log_steps(end: int, count: int) -> list[int]:
+    """0, and ``count`` steps from 1 to ``end``, evenly spaced in the logarithm and rounded.
+
+    Early ones that are rounded to the same step are one, so there are fewer if ``count`` is large.
+    """
+    if count == 0:
+        return []
+    spaced = np.rint(np.geomspace(1, end, count)).astype(int) if end else []
+    return sorted({0, *map(int, spaced)})
+
+
+def add_saves(parser: cli.Parser) -> None:
+    """When a run is saved: ``--save_every``, ``--custom_saves``, ``--save_at``."""
+    parser.add_argument(
+        "--save_every", type=cli.positive_int, default=250, help="steps between checkpoints"
+    )
+    parser.add_argument(
+        "--custom_saves", type=cli.steps, default=[], help="more steps to save at: 0,10,50"
+    )
+    parser.add_argument(
+        "--save_at",
+        type=cli.log_schedule,
+        default=0,
+        metavar="log:N",
+        help="more steps to save at: 0, and N from 1 to the last one, evenly spaced in the "
+        "logarithm (those that round to the same step are one); log:40, say",
+    )
 
 
 def add_drop_resume(parser: cli.Parser) -> None:

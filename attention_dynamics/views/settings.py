@@ -1,0 +1,293 @@
+"""Several settings side by side, as a table, a CSV and a figure: what both ``settings.py`` do."""
+
+import argparse
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from attention_dynamics import cli
+from attention_dynamics.analysis import settings
+from attention_dynamics.analysis.dump import dump_path, load_dump
+from attention_dynamics.analysis.evidence import RunNames
+from attention_dynamics.analysis.metrics import DEFAULT, METRICS
+from attention_dynamics.analysis.onsets import OF_ALPHA
+from attention_dynamics.analysis.settings import FIGURES, Seed, Setting, Spread
+from attention_dynamics.analysis.task import Task
+from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import add_dataset
+from attention_dynamics.files import storage
+from attention_dynamics.text import printable
+from attention_dynamics.views.drawing import (
+    FORMATS,
+    STYLES,
+    WIDTHS,
+    drawn_in,
+    iteration_axis,
+    plain,
+    pyplot,
+    save,
+)
+
+LINE = 120  # characters that a line of the text table has at most
+DIGITS = {"share": 3, "nats": 2, "updates": 0}
+
+
+def parser(description: str, script: str, task: Task) -> cli.Parser:
+    """The flags that both scripts have."""
+    parser = cli.Parser(description)
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of outputs of a setting; the first is the reference",
+    )
+    add_dataset(parser, task.datasets)
+    parser.add_argument(
+        "--names",
+        nargs="+",
+        metavar="NAME",
+        help="of the settings (default: those of the folders); put it after the folders",
+    )
+    parser.add_argument("--metric", choices=list(METRICS), default=DEFAULT, help="agreement metric")
+    performances = [name for names in task.performances.values() for name in names]
+    parser.add_argument(
+        "--performance",
+        choices=performances,
+        default=performances[0],
+        help="performance; train_...: agreement and performance on training sentences",
+    )
+    parser.add_argument(
+        "--format", choices=TABLES, default="text", help="format of the printed table"
+    )
+    parser.add_argument(
+        "--resamples",
+        type=cli.positive_int,
+        default=1000,
+        help="bootstrap resamples of the sentences, to find onsets",
+    )
+    parser.add_argument("--bootstrap_seed", type=cli.seed, default=0, help="seed of the resamples")
+    parser.add_argument(
+        "--out_file",
+        type=Path,
+        help="CSV to write; the figure lies beside it (default: outputs/<dataset>_settings.csv)",
+    )
+    parser.add_argument(
+        "--formats",
+        nargs="+",
+        choices=FORMATS,
+        default=["png", "pdf"],
+        help="formats of the figure",
+    )
+    cli.add_folders(parser, script, "outputs")
+    return parser
+
+
+def tabulate(args: argparse.Namespace, task: Task) -> None:
+    """Measure each setting, print the table, write the CSV and the figure.
+
+    Raises
+    ------
+    InputError
+        if a dump is missing or damaged, or names are not one for each setting. Nothing is written.
+    """
+    names = list(map(printable, args.names or names_of(args.folders)))
+    if len(names) != len(args.folders):
+        raise InputError(f"--names: {len(names)} names for {len(args.folders)} settings")
+    if len(set(names)) < len(names):
+        raise InputError(f"settings have the same name ({', '.join(names)}): give --names")
+    path = args.out_file or args.outputs_dir / f"{args.dataset}_settings.csv"
+    if path.suffix[1:] in FORMATS:
+        raise InputError(f"--out_file {path} is for the CSV: give it another ending than a figure")
+    split = next(name for name, of in task.performances.items() if args.performance in of)
+    found = settings.settings_of(names, measured(args, task, split))
+    about = [args.dataset, args.metric, split, args.performance]
+    written = csv_table(found, about)
+    print(written.rstrip("\n") if args.format == "csv" else TABLES[args.format](found, about))
+    storage.save_text(written, path)
+    with drawn_in(STYLES["light"], WIDTHS["page"]):
+        figure = draw(found, about)
+        save(figure, path.with_name(path.stem), args.formats)
+    print(path)
+
+
+def measured(args: argparse.Namespace, task: Task, split: str) -> list[list[Seed]]:
+    """Each setting, for each of its normal runs as the gold run."""
+    loaded = []
+    for folder in args.folders:
+        dump = load_dump(folder, args.dataset)
+        where = str(dump_path(folder, args.dataset))
+        runs = RunNames.of(set(dump["alpha"]), where, needs_uniform=False)
+        loaded.append((runs, task.evidence_of(dump, {}, split, args.performance)))
+    bar = cli.progress_bar(None, total=sum(len(runs.golds) for runs, _ in loaded), unit="run")
+    metric = METRICS[args.metric]
+    found = [
+        settings.seeds_of(*each, metric, args.resamples, args.bootstrap_seed, bar.update)
+        for each in loaded
+    ]
+    bar.close()
+    return found
+
+
+def names_of(folders: list[Path]) -> list[str]:
+    """The names of the folders, with as many of their parents as tell them apart."""
+    parts = [folder.resolve().parts for folder in folders]
+    for count in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(of[-count:]) for of in parts]
+        if len(set(names)) == len(names):
+            return names
+    return names
+
+
+def number(value: float, kind: str, percent: bool, sign: str = "") -> str:
+    """A value as the table has it; ``percent``: performances are in percent, not shares."""
+    digits = DIGITS.get(kind, 1 if percent else 3)
+    return f"{round(value, digits) + 0:{sign}.{digits}f}"  # + 0: no "-0.000"
+
+
+def cell(spread: Spread, kind: str, percent: bool, sign: str = "") -> str:
+    """``412 ± 120 (5/6)``: mean and half width; how many of the seeds reach it, if not all do."""
+    if spread.mean is None:
+        return "never" if spread.never else "-"
+    text = number(spread.mean, kind, percent, sign)
+    if spread.half_width is not None:
+        text += f" ± {number(spread.half_width, kind, percent)}"
+    return f"{text} ({spread.count}/{spread.count + spread.never})" if spread.never else text
+
+
+def blocks(found: list[Setting]) -> list[list[list[str]]]:
+    """The rows of two tables, a line for each figure: the values, and the differences."""
+    percent = max(found[0].seeds[0].performances.values()) > 1
+    values = [["", *(setting.name for setting in found)]]
+    differences = [["difference", *(f"{of.name} - {found[0].name}" for of in found[1:])]]
+    for key, figure in FIGURES.items():
+        values.append([figure.text, *(cell(of.figures[key], figure.kind, percent) for of in found)])
+        differences.append(
+            [
+                figure.text,
+                *(cell(of.differences[key], figure.kind, percent, "+") for of in found[1:]),
+            ]
+        )
+    return [values, differences] if len(found) > 1 else [values]
+
+
+def notes(found: list[Setting]) -> list[str]:
+    """What the numbers are means of."""
+    counts = ", ".join(f"{len(setting.seeds)} of {setting.name}" for setting in found)
+    return [
+        f"Mean ± half of the 95% t interval over seeds ({counts}); each seed in turn is the gold "
+        "run. The seeds share the other runs, so that intervals are rather too narrow.",
+        "Differences are paired by the name of the run. (5/6): so many seeds reach it, and are in "
+        "the mean. Onsets, lags and rises in updates; entropy in nats.",
+    ]
+
+
+def text_table(found: list[Setting], about: list[str]) -> str:
+    """To read in a terminal: at most 120 characters wide, with as many tables as that takes."""
+    dataset, metric, split, performance = about
+    lines = [f"{dataset}, {metric}, {performance}, {split} sentences"]
+    for rows in blocks(found):
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        start = 1
+        while start < len(widths):
+            stop = start + 1
+            while (
+                stop < len(widths) and widths[0] + sum(w + 2 for w in widths[1 : stop + 1]) <= LINE
+            ):
+                stop += 1
+            table = [
+                "  ".join(
+                    [row[0].ljust(widths[0]), *map(str.rjust, row[start:stop], widths[start:stop])]
+                ).rstrip()
+                for row in rows
+            ]
+            table.insert(1, "-" * max(map(len, table)))
+            lines += ["", *table]
+            start = stop
+    return "\n".join([*lines, "", *notes(found)])
+
+
+def markdown_table(found: list[Setting], about: list[str]) -> str:
+    """Tables of GitHub's Markdown."""
+    dataset, metric, split, performance = about
+    lines = [f"{dataset}, {metric}, {performance}, {split} sentences"]
+    for rows in blocks(found):
+        escaped = [[text.replace("|", r"\|") for text in row] for row in rows]
+        ruled = [escaped[0], ["---", *["---:"] * (len(rows[0]) - 1)], *escaped[1:]]
+        lines += ["", *("| " + " | ".join(row) + " |" for row in ruled)]
+    return "\n".join([*lines, *(f"\n{note}" for note in notes(found))])
+
+
+def csv_table(found: list[Setting], about: list[str]) -> str:
+    """A line for each setting and figure, with all digits; a field is empty if there is no number.
+
+    ``low`` and ``high`` are the ends of the t interval over seeds, ``seeds`` how many have the
+    figure, ``never`` how many do not reach it; likewise of the difference from the first setting.
+    """
+    same = dict(zip(["dataset", "metric", "split", "performance"], about))
+    columns = ["mean", "low", "high", "seeds", "never"]
+    of_difference = ["difference", *(f"difference_{name}" for name in columns[1:])]
+    text = io.StringIO()
+    header = [*same, "setting", "figure", *columns, *of_difference]
+    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
+    writer.writeheader()
+    for setting in found:
+        for key, spread in setting.figures.items():
+            row: dict[str, Any] = {**same, "setting": setting.name, "figure": key}
+            row |= dict(zip(columns, fields(spread)))
+            if setting.differences:
+                row |= dict(zip(of_difference, fields(setting.differences[key])))
+            writer.writerow(row)
+    return text.getvalue()
+
+
+def fields(spread: Spread) -> list[float | None]:
+    """Mean, ends of the interval, seeds, never."""
+    ends: list[float | None] = [None, None]
+    if spread.mean is not None and spread.half_width is not None:
+        ends = [spread.mean - spread.half_width, spread.mean + spread.half_width]
+    return [spread.mean, *ends, spread.count, spread.never]
+
+
+TABLES = {"text": text_table, "markdown": markdown_table, "csv": csv_table}
+
+
+def draw(found: list[Setting], about: list[str]) -> Any:
+    """Three panels over training: attention of seeds, evidence, performance; a line a setting.
+
+    The band is the 95% t interval over seeds. A tick at the bottom of a panel is the mean onset.
+    """
+    plt = pyplot()
+    dataset, metric, split, performance = about
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTHS["page"] * 1.4, 3.4), layout="constrained")
+    panels = {
+        OF_ALPHA: (f"A(α, α of another seed) ({metric})", "onset_alpha"),
+        "normal": (f"A(α, β of another seed) ({metric})", "onset_normal"),
+        "performance": (f"performance ({performance})", None),
+    }
+    dashes = ("-", "--", "-.", ":")
+    evaluated = sorted({it for setting in found for it in setting.seeds[0].performances})
+    for axis, (what, (label, onset)) in zip(axes, panels.items()):
+        for place, setting in enumerate(found):
+            look = {"color": f"C{place % 6}", "linestyle": dashes[place // 6 % 4]}
+            iterations, mean, half = settings.band(setting.seeds, what)
+            axis.plot(iterations, mean, marker=".", markersize=3, **look)
+            axis.fill_between(
+                iterations, mean - half, mean + half, color=look["color"], alpha=0.15, linewidth=0
+            )
+            at = setting.figures[onset].mean if onset else None
+            if at is not None:
+                axis.plot(
+                    at, 0, marker=2, markersize=8, color=look["color"],
+                    transform=axis.get_xaxis_transform(), clip_on=False,
+                )  # fmt: skip
+        iteration_axis(axis, evaluated)
+        axis.set_ylabel(label)
+    for place, setting in enumerate(found):
+        look = {"color": f"C{place % 6}", "linestyle": dashes[place // 6 % 4]}
+        axes[0].plot([], [], label=plain(setting.name), **look)
+    axes[0].plot([], [], color="black", marker=2, linestyle="", label="tick: mean onset")
+    figure.suptitle(f"{dataset}, {split} sentences; band: 95% t interval over seeds")
+    figure.legend(loc="outside lower center", ncols=min(7, len(found) + 1))
+    return figure
