@@ -623,6 +623,28 @@ def test_other_seeds_are_named_in_order(tmp_path, seeds, names):
     assert names.items() <= {name: seed for name, (seed, _) in names_of(entries).items()}.items()
 
 
+def test_saved_iterations_of_any_dataset(tmp_path):
+    """Of a published dataset the runs that were trained; of a list, its runs."""
+    furd = CLASSIFICATION["Furd"]
+    trained = {(20, False): (0, 3, 9), (13, False): (0, 3), (12, True): (0, 3, 4)}
+    for (seed, uniform), steps in trained.items():
+        folder = run_folder(tmp_path / "models", "Furd", SIZES, seed, uniform)
+        make_folder(folder, {checkpoint_path(folder, step).name: "" for step in steps})
+    entries = evaluated(tmp_path, {}, furd, iterations="saved")
+    assert names_of(entries).keys() == {"Normal_A", "Normal_B", "uniform"}
+    assert {entry.iteration for entry in entries} == {0, 3} and len(entries) == 6
+    # what all runs saved, even if one is chosen: processes side by side evaluate the same
+    chosen = evaluated(tmp_path, {}, furd, runs=["Normal_A"], iterations="saved")
+    assert [(entry.name, entry.iteration) for entry in chosen] == [("Normal_A", 0), ("Normal_A", 3)]
+    write_list(tmp_path / "Furd.json", (1, 2))
+    entries = evaluated(tmp_path, {}, furd, iterations="saved")
+    assert names_of(entries).keys() == {"Normal_A", "normal_b", "Uniform"}
+    assert {entry.iteration for entry in entries} == {0, 3}
+    write_list(tmp_path / "Furd.json", (1,), [("Normal_A", 20, False), ("Normal_B", 99, False)])
+    with pytest.raises(InputError, match=r"no checkpoint was saved by all of Normal_A Normal_B"):
+        evaluated(tmp_path, {}, furd, iterations="saved")
+
+
 def test_runs_and_iterations_are_chosen(tmp_path):
     runs = {(20, False): (0, 5, 9), (13, False): (0, 5, 9), (1, True): (0, 5)}
     entries = evaluated(tmp_path, runs, runs=["normal_A,Uniform"], iterations=[0, 9])

@@ -2,12 +2,14 @@
 
 import json
 import re
+from argparse import ArgumentTypeError
 
 import pytest
 import torch
 from conftest import write_json
 from torch import nn
 
+from attention_dynamics import cli
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import seal, storage
@@ -65,6 +67,28 @@ def test_published_steps_of_classification():
 )
 def test_saved_steps(steps, save_every, custom, expected):
     assert saved_steps(steps, save_every, custom, end_is_last=True) == expected
+
+
+def test_steps_evenly_spaced_in_the_logarithm():
+    found = saved_steps(4001, 10_000, [], log_saves=40)
+    plain = [round(4001 ** (k / 39)) for k in range(40)]
+    assert found == sorted({0, *plain}) and found[:4] == [0, 1, 2, 3] and found[-1] == 4001
+    # in classification model<steps - 1> holds the end, which is saved anyhow
+    assert saved_steps(4001, 10_000, [], True, 40) == [
+        *sorted({0, *(round(4000 ** (k / 39)) for k in range(39))})
+    ]
+    assert saved_steps(100, 40, [7], log_saves=3) == [0, 1, 7, 10, 40, 80, 100]
+    for steps in (1, 2):
+        assert saved_steps(steps, 10, [], True, 5) == [0]
+    assert saved_steps(1, 10, [], log_saves=5) == [0, 1]
+    assert saved_steps(9, 10, [], log_saves=1) == [0, 1]
+
+
+@pytest.mark.parametrize("text", ["log", "log:", "log:0", "log:x", "0,10", "lin:4", "log:-1"])
+def test_what_is_no_schedule(text):
+    with pytest.raises(ArgumentTypeError, match=r"not a schedule such as log:40"):
+        cli.log_schedule(text)
+    assert cli.log_schedule("log:40") == 40
 
 
 @pytest.mark.parametrize(("end_is_last", "late", "saves"), [(True, "10,12", 9), (False, "12", 10)])

@@ -2,17 +2,19 @@
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from attention_dynamics import cli
-from attention_dynamics.analysis import dynamics, tables
+from attention_dynamics.analysis import dynamics, onsets, tables
 from attention_dynamics.analysis.dump import dump_path, load_dump
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.task import Task
+from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks, storage
 from attention_dynamics.training import word_baseline
@@ -36,6 +38,12 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
         "--include_train_results", action="store_true", help="add results on training sentences"
     )
     parser.add_argument(
+        "--include_onsets",
+        action="store_true",
+        help="add when evidence and attention begin to agree with the gold attention, in updates, "
+        "in a second table; needs --resamples",
+    )
+    parser.add_argument(
         "--embed_dim", type=cli.positive_int, default=256, help="dimension of the word baseline"
     )
     add_gold(
@@ -54,7 +62,13 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
     )
     parser.add_argument("--bootstrap_seed", type=cli.seed, default=0, help="seed of the resamples")
     cli.add_folders(parser, script, "outputs")
+    parser.checks.append(needs_resamples)
     return parser
+
+
+def needs_resamples(args: argparse.Namespace) -> None:
+    if args.include_onsets and not args.resamples:
+        raise InputError("--include_onsets needs --resamples above 0")
 
 
 def add_gold(parser: cli.Parser, all_runs: str) -> None:
@@ -100,6 +114,10 @@ def collect(args: argparse.Namespace, task: Task, every_performance: bool = Fals
                 )
                 if args.gold == "all":
                     summary |= dynamics.over_gold(*what)
+                if args.include_onsets:
+                    curves = onsets.curves(runs, evidence, METRICS[metric])
+                    times = onsets.onsets(curves, args.resamples, args.bootstrap_seed)
+                    summary["onsets"] = {key: asdict(time) for key, time in times.items()}
                 results[dataset, metric, split, performance] = summary | {"dump": dump["id"]}
                 bar.update()
     bar.close()
@@ -112,6 +130,8 @@ def collect(args: argparse.Namespace, task: Task, every_performance: bool = Fals
         # stdout is for the table, which may go to a file
         print(f"{args.out_file}: kept {len(kept)} other results, of {datasets}", file=sys.stderr)
     print(tables.FORMATS[args.format](results, task.levels))
+    if args.include_onsets and args.format != "csv":  # which has them in its columns
+        print("\n" + tables.onset_table(results, args.format))
 
 
 def results_in(path: Path) -> tables.Results:

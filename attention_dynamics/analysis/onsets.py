@@ -25,7 +25,7 @@ A time that does not come is infinite; a lag is then infinite, or NaN if neither
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +104,7 @@ class Curve:
         flat = [one for part in (self.agreements, self.shuffled) for of in part for one in of]
         n_sentences = len(flat[0].sums)
 
-        def weights():
+        def weights() -> Iterator[np.ndarray]:
             yield np.ones((1, n_sentences))
             yield from bootstrap.weights(n_sentences, n_resamples, seed)
 

@@ -2,10 +2,12 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from attention_dynamics.analysis import onsets
 from attention_dynamics.analysis.levels import Level, Symbols, levels_of, symbols
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
@@ -81,6 +83,55 @@ def latex_table(results: Results, levels: Levels) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}"])
 
 
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Lines of text with a rule below the first: the first column to the left, others right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in rows
+    ]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+
+
+def markdown_rows(rows: list[list[str]]) -> list[str]:
+    """Lines of a table of GitHub's Markdown; the first row is the head."""
+    escaped = [[text.replace("|", r"\|") for text in row] for row in rows]
+    ruled = [escaped[0], ["---", *["---:"] * (len(rows[0]) - 1)], *escaped[1:]]
+    return ["| " + " | ".join(row) + " |" for row in ruled]
+
+
+def onset_table(results: Results, style: str) -> str:
+    """Onsets, rises and lags, of results collected with ``--include_onsets``.
+
+    ``style`` is one of ``FORMATS``; LaTeX gets a comment. CSV has them in its own columns.
+    """
+    names = [", ".join([key[0], key[1], key[3]]) for key in results]
+    times = {key for summary in results.values() for key in summary["onsets"]}
+    rows = [["updates", *names]]
+    for key in onsets.times(list(onsets.SOURCES)):
+        if key in times:
+            found = (summary["onsets"].get(key) for summary in results.values())
+            rows.append(
+                [onsets.text_of(key), *("-" if one is None else time(one) for one in found)]
+            )
+    if style == "markdown":
+        return "\n".join(markdown_rows(rows))
+    lines = aligned(rows)
+    return "\n".join(f"% {line}" for line in lines) if style == "latex" else "\n".join(lines)
+
+
+def time(found: dict[str, Any]) -> str:
+    """``108 [50, never]``: an onset, a rise or a lag, and its interval over sentences."""
+
+    def shown(value: float) -> str:
+        if math.isinf(value):
+            return "never" if value > 0 else "evidence never"
+        return "-" if math.isnan(value) else f"{value:.0f}"
+
+    ends = found["interval"]
+    return shown(found["value"]) + (f" [{', '.join(map(shown, ends))}]" if ends else "")
+
+
 def _in_latex(cell: str) -> str:
     for special in "%_&#$":
         cell = cell.replace(special, "\\" + special)
@@ -98,7 +149,7 @@ def csv_table(results: Results, levels: Levels) -> str:
     resamples in which ξ is not reached ``<key>_never``. A field is empty if a figure could not be
     computed; a ``xi_``, or an end of its interval, also if it is never reached. With ``--gold all``
     there are also ``<key>_gold_mean``, ``_gold_min``, ``_gold_max``, ``_gold_count`` and
-    ``_gold_never``.
+    ``_gold_never``. With ``--include_onsets`` there are onsets, rises and lags, ``inf`` if never.
     """
     keys = list(heads_of(results, levels))
     header = ["dataset", "metric", "split", "performance", *keys]
@@ -109,6 +160,9 @@ def csv_table(results: Results, levels: Levels) -> str:
     if any("gold_intervals" in summary for summary in results.values()):
         spread = (*GOLD_ROWS, "never")
         header += [f"{key}_gold_{what}" for key in keys for what in spread]
+    timed = [key for summary in results.values() for key in summary.get("onsets", ())]
+    for key in dict.fromkeys(timed):
+        header += [key, f"{key}_low", f"{key}_high"]
     text = io.StringIO()
     writer = csv.DictWriter(text, header, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -121,6 +175,9 @@ def csv_table(results: Results, levels: Levels) -> str:
         row |= {f"{key}_never": share for key, share in summary["xi_never"].items()}
         for key, spread in summary.get("gold_intervals", {}).items():
             row |= {f"{key}_gold_{what}": value for what, value in (spread or {}).items()}
+        for key, found in summary.get("onsets", {}).items():
+            row[key] = found["value"]
+            row[f"{key}_low"], row[f"{key}_high"] = found["interval"] or (None, None)
         writer.writerow(row)
     return text.getvalue().rstrip("\n")
 

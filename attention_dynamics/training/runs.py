@@ -123,8 +123,8 @@ def log_steps(end: int, count: int) -> list[int]:
     """
     if count == 0:
         return []
-    spaced = np.rint(np.geomspace(1, end, count)).astype(int) if end else []
-    return sorted({0, *map(int, spaced)})
+    spaced = np.rint(np.geomspace(1, max(1, end), count))
+    return sorted({0, *(int(step) for step in spaced if step <= end)})
 
 
 def add_saves(parser: cli.Parser) -> None:

@@ -13,6 +13,7 @@ from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.metrics import DEFAULT, METRICS
 from attention_dynamics.analysis.onsets import OF_ALPHA
 from attention_dynamics.analysis.settings import FIGURES, Seed, Setting, Spread
+from attention_dynamics.analysis.tables import aligned, markdown_rows
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import add_dataset
@@ -196,13 +197,7 @@ def text_table(found: list[Setting], about: list[str]) -> str:
                 stop < len(widths) and widths[0] + sum(w + 2 for w in widths[1 : stop + 1]) <= LINE
             ):
                 stop += 1
-            table = [
-                "  ".join(
-                    [row[0].ljust(widths[0]), *map(str.rjust, row[start:stop], widths[start:stop])]
-                ).rstrip()
-                for row in rows
-            ]
-            table.insert(1, "-" * max(map(len, table)))
+            table = aligned([[row[0], *row[start:stop]] for row in rows])
             lines += ["", *table]
             start = stop
     return "\n".join([*lines, "", *notes(found)])
@@ -213,9 +208,7 @@ def markdown_table(found: list[Setting], about: list[str]) -> str:
     dataset, metric, split, performance = about
     lines = [f"{dataset}, {metric}, {performance}, {split} sentences"]
     for rows in blocks(found):
-        escaped = [[text.replace("|", r"\|") for text in row] for row in rows]
-        ruled = [escaped[0], ["---", *["---:"] * (len(rows[0]) - 1)], *escaped[1:]]
-        lines += ["", *("| " + " | ".join(row) + " |" for row in ruled)]
+        lines += ["", *markdown_rows(rows)]
     return "\n".join([*lines, *(f"\n{note}" for note in notes(found))])
 
 
