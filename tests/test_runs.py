@@ -78,8 +78,8 @@ def test_steps_evenly_spaced_in_the_logarithm():
         *sorted({0, *(round(4000 ** (k / 39)) for k in range(39))})
     ]
     assert saved_steps(100, 40, [7], log_saves=3) == [0, 1, 7, 10, 40, 80, 100]
-    for steps in (1, 2):
-        assert saved_steps(steps, 10, [], True, 5) == [0]
+    assert saved_steps(2, 10, [], True, 5) == [0]
+    assert saved_steps(1, 10, [], True, 5) == []  # the end alone, as model0
     assert saved_steps(1, 10, [], log_saves=5) == [0, 1]
     assert saved_steps(9, 10, [], log_saves=1) == [0, 1]
 
