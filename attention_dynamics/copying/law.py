@@ -126,7 +126,9 @@ def measure(experiment: Experiment, way: Way, cells: list[Cell]) -> Iterator[lis
     stop = partial(both_known, thresholds=experiment.thresholds)
     for cell in cells:
         build = partial(build_copier, n_vocab=cell.vocab, **experiment.model)
-        tasks = {f"seed{seed}": Task(partial(build, seed), seed) for seed in range(experiment.seeds)}
+        tasks = {
+            f"seed{seed}": Task(partial(build, seed), seed) for seed in range(experiment.seeds)
+        }
         trained: list[str] = []
         histories = train_all(
             tasks,
