@@ -138,7 +138,7 @@ def print_laws(laws: list[Law], notes: list[str]) -> None:
         print("\nsteps = c length^a vocab^b, times a factor for each kind of repetition")
         print(
             f"{'time':<9}{'repetition':<12}{'seeds':>6}{'never':>6}  {'a (length)':<22}"
-            f"{'b (vocabulary)':<22}{'R2':>6}{'sigma':>7}{'seeds':>7}{'dAIC':>8}{'better':>8}"
+            f"{'b (vocabulary)':<22}{'R2':>6}{'sigma':>7}{'within':>7}{'dAIC':>8}{'better':>8}"
             "  bend"
         )
     for law in laws:
@@ -156,10 +156,10 @@ def print_laws(laws: list[Law], notes: list[str]) -> None:
                 print(f"{law.time}, factor of {name}: {value:.3f} [{low:.3f}, {high:.3f}]")
     if laws:
         print(
-            "[95%]: bootstrap over seeds. sigma: residual of log steps, beside the spread of seeds "
-            "in a setting.\ndAIC: AIC of an exponential in length less that of the power law; "
-            "better: resamples in which\nthe power law is the better one. bend: coefficient of "
-            "(log length)^2, 0 for a power law."
+            "[95%]: bootstrap over seeds. sigma: residual of log steps. within: their spread "
+            "among the\nseeds of a setting. dAIC: AIC of an exponential in length less that of the "
+            "power law.\nbetter: resamples in which the power law has the lower AIC. bend: "
+            "coefficient of\n(log length)^2, 0 for a power law."
         )
     for note in notes:
         print(note)
