@@ -10,11 +10,6 @@ from attention_dynamics.views.drawing import Rows, Style, figure_width, pyplot
 
 LABELS = {"copies": "updates until copying", "attends": "updates until attending"}
 MARKERS = "osDv^"
-CAPTION = (
-    "updates until a model copies, and until attention is at the position that is copied, by "
-    "length. Small: each seed; open: a seed that does not get there by the last update; large: the "
-    "median; lines: the fitted power law."
-)
 
 
 def rows_of(timings: list[Timing]) -> Rows:
