@@ -9,6 +9,7 @@ that are there.
 reads:   nothing: sequences are drawn at random from the seeds
 writes:  logs/<name>/: every model's learning curve; outputs/<name>.csv: every model's times;
          outputs/<name>_fit.csv: the fits; outputs/<name>.png and so on: the figure
+next:    report.py in the root
 
 example:
   python law.py --lengths 4 8 16 --vocabs 32 --seeds 3

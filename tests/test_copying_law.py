@@ -93,7 +93,7 @@ class TestFit:
         assert fit.likelihood[0] == pytest.approx(-expected.fun, abs=1e-6)
 
     def test_exponents_under_noise_and_censoring(self):
-        """Over a quarter of the times is censored; to take these as observed would flatten the law."""
+        """A quarter of the times is censored; to take them as observed would flatten the law."""
         found = [fitted(synthetic(seed, last=1400), resamples=2) for seed in range(40)]
         assert np.mean([law.censored / law.seeds for law in found]) > 0.25
         for name, value in {"length": 0.7, "vocab": 0.3, "none": 0.4}.items():

@@ -91,8 +91,15 @@ class Experiment:
             name: first_over(history, column, self.thresholds[name])
             for name, column in TIMES.items()
         }
-        final = {column: history[column][-1] for column in TIMES.values()}
-        return Timing(cell, seed, **at, last=self.settings(cell).evaluations[-1], **final)
+        return Timing(
+            cell,
+            seed,
+            copies=at["copies"],
+            attends=at["attends"],
+            last=self.settings(cell).evaluations[-1],
+            token_accuracy=history["token_accuracy"][-1],
+            attention_accuracy=history["attention_accuracy"][-1],
+        )
 
 
 def cells_of(repetition: list[str], vocabs: list[int], lengths: list[int]) -> list[Cell]:
