@@ -3,6 +3,7 @@
 # combinations of attention heads.
 #
 #   ./copying_runs.sh [--dry-run] [seq2seq] [multihead]     default: both
+#   ./copying_runs.sh law                                   steps until copying, over a grid
 #   ./copying_runs.sh toy                                   20 of 20 against 20 of 30, a small model
 #
 # A run that is finished is skipped, an interrupted one resumes.

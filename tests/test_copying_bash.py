@@ -13,6 +13,12 @@ def test_published_commands():
     assert run(SCRIPT, "multihead", "--dry-run").stdout.splitlines() == [MULTIHEAD]
 
 
+def test_the_law_runs_only_if_it_is_named():
+    lines = run(SCRIPT, "--dry-run", "law").stdout.splitlines()
+    assert [line.split(" --")[0] for line in lines] == ["python law.py"] * 2
+    assert "--name law_std1" in lines[1]
+
+
 def test_toy_is_small_and_named_for_the_figure():
     lines = run(SCRIPT, "--dry-run", "toy").stdout.splitlines()
     assert [line.split("--exp_name ")[1] for line in lines] == ["toy_20of20", "toy_20of30"]
@@ -36,7 +42,7 @@ def test_unknown_experiment(python):  # noqa: F811
     end = run(SCRIPT, "SNS", PYTHON=str(python))
     assert end.returncode == 2
     assert end.stderr.splitlines() == [
-        "copying_runs.sh: unknown experiment SNS (known: seq2seq multihead toy)"
+        "copying_runs.sh: unknown experiment SNS (known: seq2seq multihead law toy)"
     ]
     assert not (python.parent / "calls").exists()
 

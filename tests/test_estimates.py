@@ -131,7 +131,7 @@ def test_word_baselines(task, script, file, tmp_path):
 def test_every_published_job_has_an_answer(task):
     stages = ("train_runs", "dump_logs", "embedding_runs")
     for stage in stages if task != "copying" else ["copying_runs"]:
-        names = ("seq2seq", "multihead", "toy") if task == "copying" else ()
+        names = ("seq2seq", "multihead", "law", "toy") if task == "copying" else ()
         for job in grid.jobs(task, stage, names):
             assert estimates.described(estimates.estimate(task, job.partition("|")[2]))
 

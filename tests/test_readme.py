@@ -42,6 +42,8 @@ MORE = {
     "train_classifier.py": "--custom_saves 0,10",
     "train_translation.py": "--custom_saves 0,10",
     "seq2seq.py": f"{COPYING} --seeds 2",
+    "law.py": "--max_steps 4 --eval_every 2 --hidden_dim 8 --bsize 4 --jobs 1 --seeds 2 "
+    "--lengths 2 3 --vocabs 4",
     "multihead.py": f"{COPYING} --num_vocab 4 --n_heads 2 --good_heads 1 --bad_heads 2 --samples 1 "
     "--random_heads 2 --data_seeds 1 --learned 0.25 --failed 0.25 --max_heads 30",
 }

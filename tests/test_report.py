@@ -444,6 +444,18 @@ class TestCopying:
         text = (root / "report" / "results.md").read_text()
         assert text.count("newer") == 1 and "> **Figure toy: some learning curves are newer" in text
 
+    def test_the_figure_of_the_law(self, root, report):
+        """It is not of seq2seq.py's learning curves: another caption, and these may be newer."""
+        folder = root / "SequenceCopying"
+        write_pickle({"settings": {}, "histories": {0: history(0, 1)}}, folder / "logs/a.pkl")
+        (folder / "outputs").mkdir()
+        for name in ("law.svg", "law.csv", "law_fit.csv"):
+            (folder / "outputs" / name).write_bytes(b"something")
+        os.utime(folder / "outputs" / "law.svg", (1, 1))
+        report()
+        text = (root / "report" / "results.md").read_text()
+        assert "law: updates until a model copies" in text and "newer" not in text
+
     @pytest.mark.parametrize(
         "stem",
         [

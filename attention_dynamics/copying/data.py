@@ -9,15 +9,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attention_dynamics.copying.settings import Settings
+from attention_dynamics.copying.settings import Repeating, Settings
 
-TRAINING, EVALUATION = 1, 2  # streams of random numbers
+TRAINING, EVALUATION, POOL, REPEATED = 1, 2, 3, 4  # streams of random numbers
 EVALUATED = 400  # sequences that all models are evaluated on
 
 
 def training_batch(settings: Settings, seed: int, step: int) -> Tensor:
     """The sequences that a step trains on: int64 (batch, length + 1), the last token </s>."""
-    return _sequences(settings, [TRAINING, seed, step], settings.batch_size)
+    batch = _sequences(settings, [TRAINING, seed, step], settings.batch_size)
+    if isinstance(settings, Repeating):
+        count = round(settings.share * settings.batch_size)
+        pool = _sequences(settings, [POOL, seed], settings.pool)
+        drawn = np.random.default_rng([REPEATED, seed, step]).integers(settings.pool, size=count)
+        batch[:count] = pool[torch.from_numpy(drawn)]
+    return batch
 
 
 def evaluation_batch(settings: Settings) -> Tensor:

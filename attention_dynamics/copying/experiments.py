@@ -7,6 +7,11 @@ EXPERIMENTS = {
         "40 of 60|seq2seq.py --no_rep num_vocab=60",
     ),
     "multihead": ("multihead|multihead.py",),
+    "law": (
+        "law|law.py",
+        "law, large embeddings|law.py --embedding_std 1 --repetition tokens none --eval_every 2 "
+        "--max_steps 500 --name law_std1",
+    ),
     "toy": (
         f"permutations|seq2seq.py --no_rep num_vocab=20 {TOY} --exp_name toy_20of20",
         f"20 of 30|seq2seq.py --no_rep num_vocab=30 {TOY} --exp_name toy_20of30",

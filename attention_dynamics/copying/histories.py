@@ -31,8 +31,13 @@ def history_of(rows: Iterable[dict[str, Any]]) -> History:
 
 def learned_at(history: History, threshold: float = LEARNED) -> int | None:
     """The first evaluated step with a token accuracy over ``threshold``; None if there is none."""
-    for step, accuracy in zip(history["step"], history["token_accuracy"]):
-        if accuracy > threshold:
+    return first_over(history, "token_accuracy", threshold)
+
+
+def first_over(history: History, column: str, threshold: float) -> int | None:
+    """The first evaluated step with a value over ``threshold`` in a column; None if none has."""
+    for step, value in zip(history["step"], history[column]):
+        if value > threshold:
             return step
     return None
 

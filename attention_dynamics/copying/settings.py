@@ -38,6 +38,20 @@ class Settings:
         return range(self.first_eval, self.first_eval + self.steps, self.eval_every)
 
 
+@dataclass(frozen=True)
+class Repeating(Settings):
+    """Settings of training data in which whole sequences come again.
+
+    Attributes
+    ----------
+    share : of each training batch that is drawn from the pool; the rest are new sequences
+    pool : sequences in it, drawn once for each seed; no model is evaluated on them
+    """
+
+    share: float = 0.25
+    pool: int = 16
+
+
 def add_settings(parser: cli.Parser) -> None:
     """The flags of :class:`Settings`, and ``--hidden_dim``; defaults are the published values."""
     number = cli.positive_int

@@ -1,4 +1,7 @@
-"""The tables that seq2seq.py and multihead.py print, and the survey of heads as CSV."""
+"""The tables that the scripts print, and the survey of heads and the fitted laws as rows of CSV."""
+
+from collections.abc import Iterable
+from itertools import groupby
 
 import numpy as np
 
@@ -11,6 +14,8 @@ from attention_dynamics.copying.histories import (
     kinds_of_combinations,
     learned_at,
 )
+from attention_dynamics.copying.law import TIMES, Timing
+from attention_dynamics.copying.power_law import Coefficient, Law
 
 SHOWN = {  # columns of a history, and their labels
     "token_accuracy": "token accuracy",
@@ -102,3 +107,82 @@ def print_survey(experiment: Experiment, trials: dict[int, dict[int, list[Histor
         token, _, *attention = (history[column][-1] for column in SHOWN)
         at_end = "".join(f"{value:8.4f}" for value in (*attention, token))
         print("".join(f"{name:>6}" for name in names) + f" |{curve} |{at_end}")
+
+
+def print_times(timings: list[Timing]) -> None:
+    """Of each setting the median of both times, the range of the first, and what never came."""
+    print(f"\n{'':<28}{'updates until copying':^28}{'until attending':>18}{'never, of seeds':>18}")
+    header = ("median", "min", "max", "median", "copies", "attends", "seeds")
+    print(
+        f"{'repetition':<12}{'vocab':>7}{'length':>8} " + "".join(f"{name:>10}" for name in header)
+    )
+    for cell, group in groupby(timings, key=lambda timing: timing.cell):
+        found = list(group)
+        times = {
+            name: [np.inf if (at := getattr(t, name)) is None else at for t in found]
+            for name in TIMES
+        }
+        copies = times["copies"]
+        shown = (np.median(copies), min(copies), max(copies), np.median(times["attends"]))
+        never = [sum(map(np.isinf, times[name])) for name in TIMES]
+        print(
+            f"{cell.repetition:<12}{cell.vocab:>7}{cell.length:>8} "
+            + "".join(f"{at:>10g}" if np.isfinite(at) else f"{'never':>10}" for at in shown)
+            + "".join(f"{count:>10}" for count in (*never, len(found)))
+        )
+
+
+def print_laws(laws: list[Law], notes: list[str]) -> None:
+    """Exponents with their intervals, the factors of repetition, and the exponential beside."""
+    if laws:
+        print("\nsteps = c length^a vocab^b, times a factor for each kind of repetition")
+        print(
+            f"{'time':<9}{'repetition':<12}{'seeds':>6}{'never':>6}  {'a (length)':<22}"
+            f"{'b (vocabulary)':<22}{'R2':>6}{'sigma':>7}{'within':>7}{'dAIC':>8}{'better':>8}"
+            "  bend"
+        )
+    for law in laws:
+        print(
+            f"{law.time:<9}{law.repetition:<12}{law.seeds:>6}{law.censored:>6}  "
+            f"{interval(law.coefficients.get('length')):<22}"
+            f"{interval(law.coefficients.get('vocab')):<22}"
+            f"{law.r2:>6.3f}{law.sigma:>7.3f}{law.spread:>7.3f}{law.delta_aic:>8.1f}"
+            f"{law.preferred:>8.1%}  {interval(law.curvature)}"
+        )
+    for law in laws:
+        for name, coefficient in law.coefficients.items():
+            if name not in ("length", "vocab"):
+                value, low, high = np.exp([coefficient.value, coefficient.low, coefficient.high])
+                print(f"{law.time}, factor of {name}: {value:.3f} [{low:.3f}, {high:.3f}]")
+    if laws:
+        print(
+            "[95%]: bootstrap over seeds. sigma: residual of log steps. within: their spread "
+            "among the\nseeds of a setting. dAIC: AIC of an exponential in length less that of the "
+            "power law.\nbetter: resamples in which the power law has the lower AIC. bend: "
+            "coefficient of\n(log length)^2, 0 for a power law."
+        )
+    for note in notes:
+        print(note)
+
+
+def interval(coefficient: Coefficient | None) -> str:
+    if coefficient is None:
+        return "-"
+    return f"{coefficient.value:.3f} [{coefficient.low:.3f}, {coefficient.high:.3f}]"
+
+
+def laws_csv(laws: list[Law]) -> tuple[list[str], Iterable[list]]:
+    """Header and rows: a row for each coefficient of each law; the fit's own figures in each."""
+    own = ("time", "repetition", "seeds", "censored")
+    fit = ("intercept", "r2", "sigma", "spread", "delta_aic", "preferred")
+    rows = [
+        [
+            *(getattr(law, name) for name in own),
+            *(name, coefficient.value, coefficient.low, coefficient.high),
+            *(getattr(law, name) for name in fit),
+        ]
+        for law in laws
+        for name, coefficient in {**law.coefficients, "bend": law.curvature}.items()
+        if coefficient is not None
+    ]
+    return [*own, "term", "value", "low", "high", *fit], rows

@@ -24,6 +24,11 @@ CAPTION = (
     "learning curves. Blue: models that learned to copy; orange: models that did not. Thin: each "
     "model; thick: their mean."
 )
+LAW_CAPTION = (
+    "updates until a model copies, and until attention is at the position that is copied, by "
+    "length. Small: each seed; open: a seed that does not get there by the last update; large: the "
+    "median; lines: the fitted power law."
+)
 
 Histories = Mapping[Any, History]  # by seed, or by the seeds of the heads
 

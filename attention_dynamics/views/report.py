@@ -323,9 +323,11 @@ def copying_blocks(folder: Path, out_dir: Path, missing: Missing) -> list[Block]
     stems = {path.stem for ending in ("svg", "png") for path in outputs.glob(f"*.{ending}")}
     variants = {f"{stem}{variant}" for stem in stems for variant in VARIANTS}
     for stem in sorted(stems - variants):
-        block, drawn = figure_of(outputs / stem, "copying", f"{stem}: {copying.CAPTION}", out_dir)
+        is_law = (outputs / f"{stem}_fit.csv").exists()
+        caption = copying.LAW_CAPTION if is_law else copying.CAPTION
+        block, drawn = figure_of(outputs / stem, "copying", f"{stem}: {caption}", out_dir)
         blocks += [block] if block else []
-        if any(log.stat().st_mtime > drawn for log in folder.glob("logs/*.pkl")):
+        if not is_law and any(log.stat().st_mtime > drawn for log in folder.glob("logs/*.pkl")):
             blocks.append(Note(f"Figure {stem}: some learning curves are newer: {DRAW_COPYING}"))
     return [Heading(2, "Sequence copying"), *blocks] if blocks else []
 

@@ -1,0 +1,108 @@
+"""The figure of copying as a law: steps over length, and the fitted law."""
+
+from typing import Any
+
+import numpy as np
+
+from attention_dynamics.copying.law import REPETITION, Timing
+from attention_dynamics.copying.power_law import Law
+from attention_dynamics.views.drawing import Rows, Style, figure_width, pyplot
+
+LABELS = {"copies": "updates until copying", "attends": "updates until attending"}
+MARKERS = "osDv^"
+
+
+def rows_of(timings: list[Timing]) -> Rows:
+    """A row for each model; a time that is censored is None."""
+    return [
+        {
+            "repetition": timing.cell.repetition,
+            "vocab": timing.cell.vocab,
+            "length": timing.cell.length,
+            "seed": timing.seed,
+            "copies": timing.copies,
+            "attends": timing.attends,
+            "last": timing.last,
+            "token_accuracy": timing.token_accuracy,
+            "attention_accuracy": timing.attention_accuracy,
+        }
+        for timing in timings
+    ]
+
+
+def draw(timings: list[Timing], laws: list[Law], style: Style) -> tuple[Any, Rows]:
+    """Both times over length, log-log: a row of panels for each, a column for each repetition.
+
+    Lines are the law that was fitted to the panel's own kind of repetition.
+
+    Returns
+    -------
+    a figure of matplotlib, and its numbers
+    """
+    from matplotlib.ticker import NullLocator, ScalarFormatter
+
+    plt = pyplot()
+    kinds = [kind for kind in REPETITION if any(t.cell.repetition == kind for t in timings)]
+    vocabs = sorted({timing.cell.vocab for timing in timings})
+    lengths = sorted({timing.cell.length for timing in timings})
+    figure, axes = plt.subplots(
+        *(len(LABELS), len(kinds)),
+        figsize=(figure_width(), 4.2),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for line, (time, label) in zip(axes, LABELS.items()):
+        line[0].set_ylabel(label)
+        for axis, kind in zip(line, kinds):
+            law = next((one for one in laws if (one.time, one.repetition) == (time, kind)), None)
+            for i, vocab in enumerate(vocabs):
+                mine = [t for t in timings if (t.cell.repetition, t.cell.vocab) == (kind, vocab)]
+                if not mine:
+                    continue
+                color, marker = style.colors[i % len(style.colors)], MARKERS[i % len(MARKERS)]
+                shift = 1.03 ** (i - (len(vocabs) - 1) / 2)  # so that vocabularies do not overlap
+                seen: dict[int, list[float]] = {}
+                for timing in mine:
+                    at = getattr(timing, time)
+                    seen.setdefault(timing.cell.length, []).append(np.inf if at is None else at)
+                    axis.plot(
+                        timing.cell.length * shift,
+                        timing.last if at is None else at,
+                        *(marker,),
+                        color=color,
+                        markersize=3,
+                        alpha=0.6,
+                        fillstyle="none" if at is None else "full",
+                        linestyle="none",
+                    )
+                medians = {at: float(np.median(steps)) for at, steps in seen.items()}
+                shown = {at: median for at, median in medians.items() if np.isfinite(median)}
+                axis.plot(
+                    *(np.array(list(shown)) * shift, list(shown.values())),
+                    color=color,
+                    marker=marker,
+                    linestyle="none",
+                    markersize=6,
+                    label=f"vocabulary {vocab}",
+                )
+                if law is not None:
+                    span = np.geomspace(lengths[0], lengths[-1], 50)
+                    axis.plot(
+                        *(span * shift, law.predict(span, vocab, kind)),
+                        color=color,
+                        linestyle=("-", "--", "-.", ":")[i % 4],
+                    )
+            if time == next(iter(LABELS)):
+                axis.set_title(f"repetition: {kind}", loc="left")
+            axis.set_xscale("log")
+            axis.set_yscale("log")
+            axis.set_xticks(lengths)
+            axis.xaxis.set_major_formatter(ScalarFormatter())
+            axis.xaxis.set_minor_locator(NullLocator())
+    for axis in axes[-1]:
+        axis.set_xlabel("length (log scale)")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(vocabs), 4))
+    return figure, rows_of(timings)
