@@ -90,11 +90,11 @@ def test_translation_dataset(example, tmp_path):
 
 def test_encoder(example):
     folder = example / "classification"
-    assert json.loads((folder / "configs" / "gru.json").read_text())["encoder"] == "gru"
-    write_json(folder / "configs" / "small_gru.json", SIZES | {"encoder": "gru"})
-    flags = "--dataset toy --seed 20 --steps 2 --config configs/small_gru.json"
+    assert json.loads((folder / "configs" / "model_elman.json").read_text())["encoder"] == "elman"
+    write_json(folder / "configs" / "small_elman.json", SIZES | {"encoder": "elman"})
+    flags = "--dataset toy --seed 20 --steps 2 --config configs/small_elman.json"
     run(example, f"train_classifier.py {flags}")
-    (run_folder,) = folder.glob("models/toy/*encoder=gru*")
+    (run_folder,) = folder.glob("models/toy/*encoder=elman*")
     assert (run_folder / "model1").exists()
 
 
