@@ -7,7 +7,6 @@
 #
 # A run that is finished is skipped, an interrupted one resumes.
 cd "$(dirname "$0")" && . ../scripts/jobs.sh && . ../scripts/settings.sh
-PYTHON=$(find_python)
 run_settings "
 bilstm
 attention_from   --attention_from 200

@@ -6,11 +6,16 @@
 # some of them.
 
 run_settings() {
-  local settings=$1 dataset=${2:-} name flags folders=""
-  case "$dataset" in
-    "" | -*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$(basename "$0")" && exit 2 ;;
+  local settings=$1 dataset name flags folders=""
+  shift
+  case "${1:-}" in
+    -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$(basename "$0")" && exit 0 ;;
+    "" | -*) die "name a dataset first" ;;
   esac
-  shift 2
+  dataset=$1
+  shift
+  PYTHON=$(find_python)
+  export PYTHON
   while read -r name flags <&3; do
     [ -n "$name" ] || continue
     case " ${SETTINGS_ONLY:-$name} " in
@@ -24,5 +29,5 @@ run_settings() {
     folders="$folders outputs/settings/$name"
   done 3<<<"$settings"
   # shellcheck disable=SC2086
-  "${PYTHON:-python3}" settings.py --dataset "$dataset" $folders
+  "$PYTHON" settings.py --dataset "$dataset" $folders
 }

@@ -182,6 +182,51 @@ def test_the_cores_are_shared_out(python):
     assert "threads=5 " in calls(python)[-1]
 
 
+@pytest.fixture
+def able_python(python) -> Path:
+    """The same, without a failure."""
+    python.write_text(python.read_text().replace("exit 3", ":"))
+    return python
+
+
+def test_settings_are_trained_evaluated_and_tabulated(able_python):
+    end = run(
+        "classification/settings_runs.sh",
+        "SNS",
+        "--steps",
+        "300",
+        PYTHON=str(able_python),
+        SETTINGS_ONLY="bilstm attend_to gru",
+    )
+    assert end.returncode == 0, end.stderr
+    found = [line.split(" ", 2)[2] for line in calls(able_python)]
+    train = "--steps 4000 --save_every 250 --custom_saves 0,10,50,100,150,200,250"
+    flags = {
+        "bilstm": "",
+        "attend_to": " --attend_to 20",
+        "gru": " --config configs/model_gru.json",
+    }
+    expected = []
+    for name, changed in flags.items():
+        expected += [
+            f"train_classifier.py --dataset SNS --seed {seed} {train}"
+            + " --uniform" * (seed == 12)
+            + f" --steps 300{changed}"
+            for seed in SEEDS
+            if (name, seed) != ("attend_to", 12)  # uniform attention cannot be changed
+        ]
+        folder = f"--outputs_dir outputs/settings/{name}"
+        expected.append(f"eval_dump.py --dataset SNS --iterations saved {folder}{changed}")
+    folders = " ".join(f"outputs/settings/{name}" for name in flags)
+    assert found == [*expected, f"settings.py --dataset SNS {folders}"]
+
+
+def test_settings_stop_at_a_failure(python):
+    end = run("classification/settings_runs.sh", "SNS", PYTHON=str(python))
+    assert end.returncode == 1 and "--seed 14" in end.stderr
+    assert not any("eval_dump.py" in line for line in calls(python))
+
+
 def test_a_failure_shows_through_the_root_script(python):
     end = run("train_runs.sh", "classification", "SNS", PYTHON=str(python))
     assert end.returncode == 1
@@ -225,6 +270,7 @@ def test_bad_input(python, script, arguments, environment, word):
     [
         *("train_runs.sh", "dump_logs.sh", "quickstart.sh", "SequenceCopying/copying_runs.sh"),
         *("classification/train_runs.sh", "translation/dump_logs.sh"),
+        *("classification/settings_runs.sh", "translation/settings_runs.sh"),
     ],
 )
 def test_help(script):
