@@ -9,7 +9,7 @@ EXPERIMENTS = {
     "multihead": ("multihead|multihead.py",),
     "law": (
         "law|law.py",
-        "law, large embeddings|law.py --embedding_std 1 --repetition tokens none --eval_every 2 "
+        "law, large embeddings|law.py --embedding_std 1 --vocabs 32 --repetition tokens none --eval_every 2 "
         "--max_steps 500 --name law_std1",
     ),
     "toy": (
