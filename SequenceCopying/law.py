@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser = cli.Parser(__doc__)
     number = cli.positive_int
     parser.add_argument(
-        "--lengths", type=number, nargs="+", default=[4, 6, 8, 12, 16, 24], help="of the sequences"
+        "--lengths", type=number, nargs="+", default=[4, 6, 8, 12, 16], help="of the sequences"
     )
     parser.add_argument(
         "--vocabs", type=number, nargs="+", default=[32, 64], help="tokens in the vocabulary"

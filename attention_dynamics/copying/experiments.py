@@ -9,8 +9,8 @@ EXPERIMENTS = {
     "multihead": ("multihead|multihead.py",),
     "law": (
         "law|law.py",
-        "law, large embeddings|law.py --embedding_std 1 --repetition tokens none --eval_every 2 "
-        "--max_steps 500 --name law_std1",
+        "law, large embeddings|law.py --embedding_std 1 --vocabs 32 --repetition tokens none "
+        "--eval_every 2 --max_steps 500 --name law_std1",
     ),
     "toy": (
         f"permutations|seq2seq.py --no_rep num_vocab=20 {TOY} --exp_name toy_20of20",

@@ -52,7 +52,7 @@ class Law:
     seeds, censored : numbers of models
     intercept : log c
     coefficients : of the terms that vary: length, vocab, and each kind of repetition but the first
-    r2 : of the times that are not censored
+    r2 : NaN if a time is censored, as no variance of the times is known then
     sigma : residual standard deviation of log steps
     spread : that of the seeds around the mean of their setting; much less than ``sigma`` if the law
         misses the settings. NaN with one seed each
@@ -284,7 +284,7 @@ def law_of(
         censored=int((~observed).sum()),
         intercept=found.pop("intercept").value,
         coefficients=found,
-        r2=float(1 - (residuals**2).sum() / total) if total else np.nan,
+        r2=float(1 - (residuals**2).sum() / total) if total and observed.all() else np.nan,
         sigma=float(best.sigma[0]),
         spread=_spread(cells, values, observed),
         delta_aic=delta_aic,

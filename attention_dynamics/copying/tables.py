@@ -146,8 +146,9 @@ def print_laws(laws: list[Law], notes: list[str]) -> None:
             f"{law.time:<9}{law.repetition:<12}{law.seeds:>6}{law.censored:>6}  "
             f"{interval(law.coefficients.get('length')):<22}"
             f"{interval(law.coefficients.get('vocab')):<22}"
-            f"{law.r2:>6.3f}{law.sigma:>7.3f}{law.spread:>7.3f}{law.delta_aic:>8.1f}"
-            f"{law.preferred:>8.1%}  {interval(law.curvature)}"
+            f"{number(law.r2, '6.3f')}{law.sigma:>7.3f}{number(law.spread, '7.3f')}"
+            f"{number(law.delta_aic, '8.1f')}{number(law.preferred, '8.1%')}"
+            f"  {interval(law.curvature)}"
         )
     for law in laws:
         for name, coefficient in law.coefficients.items():
@@ -163,6 +164,11 @@ def print_laws(laws: list[Law], notes: list[str]) -> None:
         )
     for note in notes:
         print(note)
+
+
+def number(value: float, form: str) -> str:
+    """``value`` in a format such as ``6.3f``; a dash of the same width if it is NaN."""
+    return f"{'-':>{form.partition('.')[0]}}" if np.isnan(value) else f"{value:{form}}"
 
 
 def interval(coefficient: Coefficient | None) -> str:

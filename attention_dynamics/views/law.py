@@ -39,7 +39,7 @@ def draw(timings: list[Timing], laws: list[Law], style: Style) -> tuple[Any, Row
     -------
     a figure of matplotlib, and its numbers
     """
-    from matplotlib.ticker import NullLocator, ScalarFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
     plt = pyplot()
     kinds = [kind for kind in REPETITION if any(t.cell.repetition == kind for t in timings)]
@@ -101,6 +101,9 @@ def draw(timings: list[Timing], laws: list[Law], style: Style) -> tuple[Any, Row
             axis.set_xticks(lengths)
             axis.xaxis.set_major_formatter(ScalarFormatter())
             axis.xaxis.set_minor_locator(NullLocator())
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter(ScalarFormatter())
+            axis.yaxis.set_minor_formatter(NullFormatter())
     for axis in axes[-1]:
         axis.set_xlabel("length (log scale)")
     handles, labels = axes[0][0].get_legend_handles_labels()
