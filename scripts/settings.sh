@@ -6,14 +6,11 @@
 # some of them.
 
 run_settings() {
-  local settings=$1 dataset name flags folders=""
+  local settings=$1 name flags folders="" dataset
   shift
-  case "${1:-}" in
-    -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$(basename "$0")" && exit 0 ;;
-    "" | -*) die "name a dataset first" ;;
-  esac
-  dataset=$1
-  shift
+  read_arguments "$@"
+  [ ${#NAMES[@]} = 1 ] || die "name one dataset first"
+  dataset=${NAMES[0]}
   PYTHON=$(find_python)
   export PYTHON
   while read -r name flags <&3; do
@@ -23,11 +20,16 @@ run_settings() {
       *) continue ;;
     esac
     # shellcheck disable=SC2086
-    ./train_runs.sh "$dataset" "$@" $flags || exit
+    ./train_runs.sh $DRY_RUN "$dataset" ${FLAGS[@]+"${FLAGS[@]}"} $flags || exit
     # shellcheck disable=SC2086
-    ./dump_logs.sh "$dataset" --iterations saved --outputs_dir "outputs/settings/$name" $flags || exit
+    ./dump_logs.sh $DRY_RUN "$dataset" --iterations saved \
+      --outputs_dir "outputs/settings/$name" $flags || exit
     folders="$folders outputs/settings/$name"
   done 3<<<"$settings"
   # shellcheck disable=SC2086
-  "$PYTHON" settings.py --dataset "$dataset" $folders
+  if [ -n "$DRY_RUN" ]; then
+    echo python settings.py --dataset "$dataset" $folders
+  else
+    "$PYTHON" settings.py --dataset "$dataset" $folders
+  fi
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Other encoders, and interventions in attention: what they change, in one table (docs/settings.md).
 #
-#   ./settings_runs.sh DATASET [FLAG ...]     flags go to each training: --epochs 2 --save_at log:25
+#   ./settings_runs.sh [--dry-run] DATASET [FLAG ...]     flags go to each training: --epochs 2 --save_at log:25
 #   SETTINGS_ONLY="bilstm gru" ./settings_runs.sh multi30k
 #   JOBS=2 ./settings_runs.sh multi30k            two runs at once
 #
