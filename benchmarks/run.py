@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import agreement
 import classifier
 import copier
+import encoders
 import measure
 import torch
 import translator
@@ -48,6 +49,7 @@ BENCHMARKS = {
     ),
     "classifier_step": Benchmark(classifier.step, "a training step, IMDB lengths", 4),
     "classifier_step_short": Benchmark(classifier.step_short, "a training step, SNS lengths", 1.3),
+    "encoders": Benchmark(encoders.steps, "a training step with each encoder, both tasks", 1),
     "jobs": Benchmark(classifier.jobs, "two training runs side by side", 1.4),
     "classifier_dump": Benchmark(classifier.dump, "alpha, beta, Delta of a checkpoint", 4),
     "translation_step": Benchmark(translator.step, "a training step, multi30k lengths", 2),

@@ -6,6 +6,7 @@ import sys
 
 import classifier
 import copier
+import encoders
 import lengths
 import measure
 import numpy as np
@@ -20,6 +21,7 @@ NAMES = [
     "bilstm_long",
     "classifier_step",
     "classifier_step_short",
+    "encoders",
     "jobs",
     "classifier_dump",
     "translation_step",
@@ -152,6 +154,23 @@ def test_flop_of_a_copier(monkeypatch):
     last = 2 * 6 * 3 + 2 * 3 * 7
     assert copier.forward_flop(copier.copier()) == 2 * (2 * 4 * 3 * 6) + head + last
     assert copier.forward_flop(copier.multihead()) == 2 * (2 * 3 * 3 * 6) + 8 * head + last
+
+
+def test_flop_of_the_encoders():
+    """Those of the published one as the other benchmarks count them."""
+    for draw, step, flop in (
+        (encoders.classification_batch, encoders.classification_step, encoders.classification_flop),
+        (encoders.translation_batch, encoders.translation_step, encoders.translation_flop),
+    ):
+        batch = draw(np.random.default_rng(0))
+        counted = {name: flop(step(name)[0], batch) for name in ("bilstm", "gru", "transformer")}
+        if flop is encoders.translation_flop:
+            assert counted["bilstm"] == 3 * translator.forward_flop(batch)
+        else:
+            tokens = int(batch.tokens.offsets[-1])
+            assert counted["bilstm"] == 3 * tokens * classifier.forward_flop()
+        for found in counted.values():
+            assert abs(found / counted["bilstm"] - 1) < 0.2
 
 
 def test_flop_of_an_lstm_cell():

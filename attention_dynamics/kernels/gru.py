@@ -5,6 +5,7 @@ each step of time. Here a step is one product and a few operations in place, the
 out, and that of the weights is one product for all steps.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,7 +14,10 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from attention_dynamics.kernels.plain import packed
-from attention_dynamics.kernels.products import linear, product, product_of_columns
+from attention_dynamics.kernels.products import linear, multiplier, product, product_of_columns
+
+# To prepare a weight takes about as long as this many steps gain by it.
+FEW_STEPS = 8
 
 
 def gru(rnn: nn.GRU, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -78,6 +82,13 @@ def bigru(rnn: nn.GRU, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]
     return torch.cat(outputs, dim=1), torch.stack(finals)
 
 
+def of_steps(weight: Tensor, bias: Tensor | None, n_steps: int) -> Callable[[Tensor], Tensor]:
+    """``x -> product(x, weight, bias)`` for so many steps."""
+    if n_steps < FEW_STEPS:
+        return lambda x: product(x, weight, bias)
+    return multiplier(weight, bias)
+
+
 class _Steps(Function):
     """All steps of time: ``h' = (1 - z) n + z h`` with
 
@@ -99,13 +110,14 @@ class _Steps(Function):
         r_z, n_gate = gates.split([2 * hidden, hidden], dim=1)
         r_gate, z_gate = r_z.chunk(2, dim=1)
         recurrent_n = []  # W h + b for n
+        times_weight = of_steps(weight, bias, len(counts))
         for after, x_rz, x_n, rz, r, z, n in zip(
             afters,
             *(x.split(counts) for x in projected.split([2 * hidden, hidden], dim=1)),
             *(x.split(counts) for x in (r_z, r_gate, z_gate, n_gate)),
         ):
             before = before[: len(after)]
-            h_rz, h_n = product(before, weight, bias).split([2 * hidden, hidden], dim=1)
+            h_rz, h_n = times_weight(before).split([2 * hidden, hidden], dim=1)
             torch.add(x_rz, h_rz, out=rz).sigmoid_()
             torch.addcmul(x_n, r, h_n, out=n).tanh_()
             torch.lerp(n, before, z, out=after)
@@ -135,12 +147,13 @@ class _Steps(Function):
         d_states = torch.empty_like(n)  # d h' of each step
         d_recurrent = torch.empty_like(to_recurrent)
         d_h = grad.new_zeros(first, grad.shape[1])
+        times_weight = of_steps(weight.T, None, len(counts))
         steps = zip(*(x.split(counts) for x in (grad, z, to_recurrent, d_states, d_recurrent)))
         for grad_t, z_t, to_recurrent_t, d_state, d_gates in reversed(list(steps)):
             past = d_h[: len(d_state)]
             torch.add(grad_t, past, out=d_state)
             torch.mul(d_state[:, None], to_recurrent_t, out=d_gates)
-            torch.addcmul(product(d_gates.flatten(1), weight.T), d_state, z_t, out=past)
+            torch.addcmul(times_weight(d_gates.flatten(1)), d_state, z_t, out=past)
         d_recurrent = d_recurrent.flatten(1)
         d_projected = d_recurrent.clone()
         torch.mul(d_states, to_n, out=d_projected[:, -grad.shape[1] :])
