@@ -137,15 +137,15 @@ def print_laws(laws: list[Law], notes: list[str]) -> None:
     if laws:
         print("\nsteps = c length^a vocab^b, times a factor for each kind of repetition")
         print(
-            f"{'time':<9}{'repetition':<12}{'seeds':>6}{'never':>6}  {'a (length)':<22}"
-            f"{'b (vocabulary)':<22}{'R2':>6}{'sigma':>7}{'within':>7}{'dAIC':>8}{'better':>8}"
+            f"{'time':<9}{'repetition':<12}{'seeds':>6}{'never':>6}  {'a (length)':<24}"
+            f"{'b (vocabulary)':<24}{'R2':>6}{'sigma':>7}{'within':>7}{'dAIC':>8}{'better':>8}"
             "  bend"
         )
     for law in laws:
         print(
             f"{law.time:<9}{law.repetition:<12}{law.seeds:>6}{law.censored:>6}  "
-            f"{interval(law.coefficients.get('length')):<22}"
-            f"{interval(law.coefficients.get('vocab')):<22}"
+            f"{interval(law.coefficients.get('length')):<24}"
+            f"{interval(law.coefficients.get('vocab')):<24}"
             f"{number(law.r2, '6.3f')}{law.sigma:>7.3f}{number(law.spread, '7.3f')}"
             f"{number(law.delta_aic, '8.1f')}{number(law.preferred, '8.1%')}"
             f"  {interval(law.curvature)}"
