@@ -25,7 +25,7 @@ atexit.register(AT_END.close)
 
 def _interrupted(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """What an error that nobody handles prints: a line for Ctrl-C while modules are imported."""
-    if issubclass(kind, KeyboardInterrupt):
+    if isinstance(_signal_behind(error), KeyboardInterrupt):
         print(f"\n{Path(sys.argv[0]).name}: interrupted", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
@@ -113,6 +113,10 @@ def run(main: Callable[[], None]) -> None:
         try:
             with AT_END:
                 main()
+        except RuntimeError as error:
+            if (signalled := _signal_behind(error)) is None:
+                raise
+            raise signalled from None
         finally:
             signal.signal(signal.SIGTERM, before)
         sys.stdout.flush()
@@ -136,6 +140,16 @@ def run(main: Callable[[], None]) -> None:
         _end(f"\n{name}: interrupted: the same command resumes from the last save", 130)
     except Terminated:
         _end(f"{name}: terminated: the same command resumes from the last save", 143)
+
+
+def _signal_behind(error: BaseException | None) -> BaseException | None:
+    """The end by a signal that ``error`` was raised from, if it was.
+
+    A signal that comes while an import makes a class is wrapped in a RuntimeError (Python 3.11).
+    """
+    while error is not None and not isinstance(error, (KeyboardInterrupt, Terminated)):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _prepare_streams() -> None:

@@ -135,6 +135,27 @@ def test_a_terminal_has_a_bar(monkeypatch, capsys):
     assert "3/3 [" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("ended", "status"), [(cli.Terminated, 143), (KeyboardInterrupt, 130)])
+def test_a_signal_while_a_class_is_made(ended, status, monkeypatch, capsys):
+    """As during an import: Python 3.11 wraps it in a RuntimeError."""
+
+    class Field:
+        def __set_name__(self, *_):
+            raise ended
+
+    def main():
+        try:
+            type("Made", (), {"field": Field()})
+        except ended as error:  # later versions of Python do not wrap it
+            raise RuntimeError from error
+
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    with pytest.raises(SystemExit) as end:
+        cli.run(main)
+    assert end.value.code == status
+    assert "the same command resumes" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script", ["train_classifier.py", "embedding_beta.py", "explore.py"])
 def test_an_interrupt_during_the_imports_is_one_line(script):
