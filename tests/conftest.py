@@ -38,6 +38,11 @@ def pytest_addoption(parser) -> None:
     )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """``-n auto``: one more than there are cores, since many tests wait for other processes."""
+    return (os.cpu_count() or 1) + 1
+
+
 # Stage scripts
 
 
