@@ -2,10 +2,12 @@
 
     python -m attention_dynamics.grid classification train_runs SNS Furd
     python -m attention_dynamics.grid tasks train_runs SNS multi30k
+    python -m attention_dynamics.grid classification settings
 
 The first prints a line ``label|script flags`` for each job of ``train_runs.sh`` in
 ``classification/``; no name means all that is published. Flags after the names are added to each
-command. The second prints which of the names belong to which task. A name is known if it is in
+command. The second prints which of the names belong to which task, the third the settings of
+``settings_runs.sh``. A name is known if it is in
 the task's table, or if its data folder has such a dataset of the user's own. This module loads in a
 moment: it imports the standard library only.
 """
@@ -29,6 +31,9 @@ TASKS: dict[str, Datasets[Any]] = {
     "classification": CLASSIFICATION,
     "translation": TRANSLATION,
 }
+# What settings_runs.sh does beside the published runs: docs/settings.md.
+ENCODERS = ("gru", "transformer", "average")
+BEFORE_AND_AFTER = {"classification": (200, 100), "translation": (2000, 1000)}  # in updates
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN_SCRIPTS = {"classification": "train_classifier.py", "translation": "train_translation.py"}
 
@@ -99,6 +104,21 @@ def dataset_jobs(task: str, stage: str, dataset: BaseCorpus) -> list[str]:
     return [f"{name}|{script} --dataset {name} {flags}".rstrip()]
 
 
+def settings(task: str) -> list[str]:
+    """A line ``name|flags of training and evaluation`` for each setting; the first is published."""
+    start, stop = BEFORE_AND_AFTER[task]
+    return [
+        "bilstm|",
+        f"attention_from|--attention_from {start}",
+        f"attention_until|--attention_until {stop}",
+        "slow_attention|--attention_lr 0.0001",
+        "fast_attention|--attention_lr 0.01",
+        "attend_to|--attend_to 20",
+        "shuffled|--attend_to 20 --shuffle_attention",
+        *(f"{encoder}|--config configs/model_{encoder}.json" for encoder in ENCODERS),
+    ]
+
+
 def tasks_of(words: Sequence[str], flags: Sequence[str] = ()) -> dict[str, list[str]]:
     """Which of the datasets named belong to which task; words may also name tasks, to ask no other.
 
@@ -125,6 +145,8 @@ def main(task: str, stage: str, *words: str) -> None:
         raise InputError(f"{flags[0]}: name a dataset first; flags after it go to each command")
     if task == "tasks":
         lines = [" ".join([task, *here]) for task, here in tasks_of(names, flags).items()]
+    elif stage == "settings":
+        lines = settings(task)
     else:
         lines = jobs(task, stage, names, flags)
     print("\n".join(lines))

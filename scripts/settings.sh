@@ -1,20 +1,20 @@
 # Sourced by settings_runs.sh of both tasks; written for bash 3.2 and later.
 #
-#   run_settings SETTINGS DATASET [FLAG ...]    SETTINGS: a line "name flags" for each
+#   run_settings TASK DATASET [FLAG ...]    trains and evaluates the settings that
+#                                           attention_dynamics/grid.py lists, then tabulates them
 #
-# Each setting is trained and evaluated, then all are summarized in one table. SETTINGS_ONLY names
-# some of them.
+# SETTINGS_ONLY names some of them.
 
 run_settings() {
-  local settings=$1 name flags folders="" dataset
+  local task=$1 dataset name flags settings folders=""
   shift
   read_arguments "$@"
   [ ${#NAMES[@]} = 1 ] || die "name one dataset first"
   dataset=${NAMES[0]}
   PYTHON=$(find_python)
   export PYTHON
-  while read -r name flags <&3; do
-    [ -n "$name" ] || continue
+  settings=$(grid "$task" settings) || exit 2
+  while IFS="|" read -r name flags <&3; do
     case " ${SETTINGS_ONLY:-$name} " in
       *" $name "*) ;;
       *) continue ;;
@@ -26,10 +26,10 @@ run_settings() {
       --outputs_dir "outputs/settings/$name" $flags || exit
     folders="$folders outputs/settings/$name"
   done 3<<<"$settings"
-  # shellcheck disable=SC2086
   if [ -n "$DRY_RUN" ]; then
     echo python settings.py --dataset "$dataset" $folders
   else
+    # shellcheck disable=SC2086
     "$PYTHON" settings.py --dataset "$dataset" $folders
   fi
 }

@@ -7,15 +7,4 @@
 #
 # A run that is finished is skipped, an interrupted one resumes.
 cd "$(dirname "$0")" && . ../scripts/jobs.sh && . ../scripts/settings.sh
-run_settings "
-bilstm
-attention_from   --attention_from 2000
-attention_until  --attention_until 1000
-slow_attention   --attention_lr 0.0001
-fast_attention   --attention_lr 0.01
-attend_to        --attend_to 20
-shuffled         --attend_to 20 --shuffle_attention
-gru              --config configs/model_gru.json
-transformer      --config configs/model_transformer.json
-average          --config configs/model_average.json
-" "$@"
+run_settings translation "$@"

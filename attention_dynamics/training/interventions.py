@@ -81,9 +81,10 @@ def add_to(
     InputError
         where flags exclude one another, or the run to attend to is not there or not finished.
     """
-    chosen = {key: vars(args)[key] for key in INTERVENTIONS if vars(args).get(key)}
-    if args.attend_to is not None:
-        chosen["attend_to"] = args.attend_to  # a seed may be 0
+    given = {key: vars(args)[key] for key in INTERVENTIONS}
+    chosen = {
+        key: value for key, value in given.items() if value is not None and value is not False
+    }
     flags = [f"--{key}" for key in chosen]
     if chosen and getattr(args, "uniform", False):
         raise InputError(f"{' '.join(flags)}: a run with --uniform has no attention to change")

@@ -6,6 +6,7 @@ import io
 import math
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +20,19 @@ from attention_dynamics.analysis.dump import dump_path, load_dump
 from attention_dynamics.analysis.dynamics import Measured
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.levels import symbols
-from attention_dynamics.analysis.metrics import DEFAULT, METRICS
+from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.tables import decimals, percent
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
-from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import storage
-from attention_dynamics.text import printable
+from attention_dynamics.views import folders
 from attention_dynamics.views.drawing import (
     BLUE,
-    FORMATS,
     GREY,
-    STYLES,
     VERMILION,
-    WIDTHS,
-    drawn_in,
     iteration_axis,
     plain,
     pyplot,
-    save,
 )
 
 FEW_RUNS = 3  # so few give a rough interval
@@ -49,17 +44,13 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
     parser = cli.Parser(description)
     for name, which in (("A", "first"), ("B", "second")):
         parser.add_argument(name, type=Path, help=f"folder of outputs of the {which} setting")
-    add_dataset(parser, task.datasets)
-    parser.add_argument(
-        "--names", nargs=2, metavar="NAME", help="of the settings (default: those of the folders)"
-    )
-    parser.add_argument("--metric", choices=list(METRICS), default=DEFAULT, help="agreement metric")
-    performances = [name for names in task.performances.values() for name in names]
-    parser.add_argument(
-        "--performance",
-        choices=performances,
-        default=performances[0],
-        help="performance that ξ is; train_...: on training sentences",
+    folders.add_flags(
+        parser,
+        script,
+        task,
+        names=2,
+        performance="performance that ξ is; train_...: on training sentences",
+        out_file="outputs/<dataset>_<A>_vs_<B>.csv, with the names of the settings",
     )
     parser.add_argument(
         "--unpaired",
@@ -80,20 +71,6 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
     parser.add_argument(
         "--embed_dim", type=cli.positive_int, default=256, help="dimension of the word baseline"
     )
-    parser.add_argument(
-        "--out_file",
-        type=Path,
-        help="CSV to write; the figure lies beside it (default: "
-        "outputs/<dataset>_<A>_vs_<B>.csv, with the names of the settings)",
-    )
-    parser.add_argument(
-        "--formats",
-        nargs="+",
-        choices=FORMATS,
-        default=["png", "pdf"],
-        help="formats of the figure",
-    )
-    cli.add_folders(parser, script, "outputs")
     return parser
 
 
@@ -105,12 +82,10 @@ def compare(args: argparse.Namespace, task: Task) -> None:
     InputError
         if a file is missing or damaged, or no sentence is in both dumps. Nothing is written then.
     """
-    split = next(name for name, of in task.performances.items() if args.performance in of)
-    names = list(map(printable, args.names or names_of(args.A, args.B)))
+    split = folders.split_of(args, task)
+    names = folders.names_of(args, [args.A, args.B])
     stem = re.sub(r"[^\w.=-]+", "_", f"{args.dataset}_{names[0]}_vs_{names[1]}")
-    path = args.out_file or args.outputs_dir / f"{stem}.csv"
-    if path.suffix[1:] in FORMATS:
-        raise InputError(f"--out_file {path} is for the CSV: give it another ending than a figure")
+    path = folders.csv_path(args, f"{stem}.csv")
     whole = [measured_in(args, task, folder, split) for folder in (args.A, args.B)]
     a, b = (golds for golds, _ in whole)
     if not args.unpaired:
@@ -123,21 +98,11 @@ def compare(args: argparse.Namespace, task: Task) -> None:
     about = [args.dataset, args.metric, split, args.performance]
     print(text_table(compared, heads, names, about))
     print("\n".join(notes(args, names, settings)))
-    storage.save_text(csv_table(args, compared, names, about, settings), path)
+    written = csv_table(args, compared, names, about, settings)
+    figure = partial(draw, compared, heads, names, about, settings)
+    storage.save_text(written, path)
     print(path)
-    with drawn_in(STYLES["light"], WIDTHS["page"]):
-        figure = draw(compared, heads, names, about, settings)
-        save(figure, path.with_name(path.stem), args.formats)
-
-
-def names_of(a: Path, b: Path) -> list[str]:
-    """The names of the folders, with as many of their parents as tell them apart."""
-    parts = [folder.resolve().parts for folder in (a, b)]
-    for count in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(of[-count:]) for of in parts]
-        if names[0] != names[1]:
-            return names
-    raise InputError(f"A and B are the same folder, {a}: to compare it with itself give --names")
+    folders.save_beside(path, figure, args.formats)
 
 
 def measured_in(

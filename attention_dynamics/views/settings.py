@@ -3,6 +3,7 @@
 import argparse
 import csv
 import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,19 @@ from attention_dynamics import cli
 from attention_dynamics.analysis import settings
 from attention_dynamics.analysis.dump import dump_path, load_dump
 from attention_dynamics.analysis.evidence import RunNames
-from attention_dynamics.analysis.metrics import DEFAULT, METRICS
+from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.onsets import OF_ALPHA
 from attention_dynamics.analysis.settings import FIGURES, Seed, Setting, Spread
 from attention_dynamics.analysis.tables import aligned, markdown_rows
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
-from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import storage
-from attention_dynamics.text import printable
+from attention_dynamics.views import folders
 from attention_dynamics.views.drawing import (
-    FORMATS,
-    STYLES,
     WIDTHS,
-    drawn_in,
     iteration_axis,
     plain,
     pyplot,
-    save,
 )
 
 LINE = 120  # characters that a line of the text table has at most
@@ -44,20 +40,13 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
         metavar="FOLDER",
         help="folder of outputs of a setting; the first is the reference",
     )
-    add_dataset(parser, task.datasets)
-    parser.add_argument(
-        "--names",
-        nargs="+",
-        metavar="NAME",
-        help="of the settings (default: those of the folders); put it after the folders",
-    )
-    parser.add_argument("--metric", choices=list(METRICS), default=DEFAULT, help="agreement metric")
-    performances = [name for names in task.performances.values() for name in names]
-    parser.add_argument(
-        "--performance",
-        choices=performances,
-        default=performances[0],
-        help="performance; train_...: agreement and performance on training sentences",
+    folders.add_flags(
+        parser,
+        script,
+        task,
+        names="+",
+        performance="performance; train_...: agreement and performance on training sentences",
+        out_file="outputs/<dataset>_settings.csv",
     )
     parser.add_argument(
         "--format", choices=TABLES, default="text", help="format of the printed table"
@@ -69,19 +58,6 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
         help="bootstrap resamples of the sentences, to find onsets",
     )
     parser.add_argument("--bootstrap_seed", type=cli.seed, default=0, help="seed of the resamples")
-    parser.add_argument(
-        "--out_file",
-        type=Path,
-        help="CSV to write; the figure lies beside it (default: outputs/<dataset>_settings.csv)",
-    )
-    parser.add_argument(
-        "--formats",
-        nargs="+",
-        choices=FORMATS,
-        default=["png", "pdf"],
-        help="formats of the figure",
-    )
-    cli.add_folders(parser, script, "outputs")
     return parser
 
 
@@ -93,23 +69,17 @@ def tabulate(args: argparse.Namespace, task: Task) -> None:
     InputError
         if a dump is missing or damaged, or names are not one for each setting. Nothing is written.
     """
-    names = list(map(printable, args.names or names_of(args.folders)))
-    if len(names) != len(args.folders):
-        raise InputError(f"--names: {len(names)} names for {len(args.folders)} settings")
+    names = folders.names_of(args, args.folders)
     if len(set(names)) < len(names):
-        raise InputError(f"settings have the same name ({', '.join(names)}): give --names")
-    path = args.out_file or args.outputs_dir / f"{args.dataset}_settings.csv"
-    if path.suffix[1:] in FORMATS:
-        raise InputError(f"--out_file {path} is for the CSV: give it another ending than a figure")
-    split = next(name for name, of in task.performances.items() if args.performance in of)
+        raise InputError(f"settings have the same name ({', '.join(names)}): give others")
+    path = folders.csv_path(args, f"{args.dataset}_settings.csv")
+    split = folders.split_of(args, task)
     found = settings.settings_of(names, measured(args, task, split))
     about = [args.dataset, args.metric, split, args.performance]
     written = csv_table(found, about)
     print(written.rstrip("\n") if args.format == "csv" else TABLES[args.format](found, about))
     storage.save_text(written, path)
-    with drawn_in(STYLES["light"], WIDTHS["page"]):
-        figure = draw(found, about)
-        save(figure, path.with_name(path.stem), args.formats)
+    folders.save_beside(path, partial(draw, found, about), args.formats)
     print(path)
 
 
@@ -129,16 +99,6 @@ def measured(args: argparse.Namespace, task: Task, split: str) -> list[list[Seed
     ]
     bar.close()
     return found
-
-
-def names_of(folders: list[Path]) -> list[str]:
-    """The names of the folders, with as many of their parents as tell them apart."""
-    parts = [folder.resolve().parts for folder in folders]
-    for count in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(of[-count:]) for of in parts]
-        if len(set(names)) == len(names):
-            return names
-    return names
 
 
 def number(value: float, kind: str, percent: bool, sign: str = "") -> str:
