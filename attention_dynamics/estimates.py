@@ -135,7 +135,7 @@ def training(task: str, flags: dict[str, str]) -> Cost:
     own = next((run for run in runs if same.items() <= run[1]["settings"].items()), None)
 
     steps: int | None = int(flags.get("--steps", 2000))
-    if task == "translation":
+    if task == "translation" and "--steps" not in flags:
         pairs = count_pairs(folder(task, flags, "data"), dataset) or measured.pairs
         epochs = int(flags.get("--epochs", 20))
         steps = pairs and math.ceil(epochs * pairs / config.get("b_size", math.inf))

@@ -1,7 +1,7 @@
 """Train a translator with single-head attention and save checkpoints along the way.
 
 A run that was interrupted resumes from its last save and ends with the same bytes as one that was
-not. The same command with more --epochs extends a finished run.
+not. The same command with more --epochs or --steps extends a finished run.
 
 reads:   data/<dataset>/, from prepare_data.py; the SentencePiece model is trained if it is missing
 writes:  models/<dataset>/<run>/: model<step>, the weights after <step> updates; model, those of the
@@ -17,6 +17,7 @@ from attention_dynamics import cli
 
 # cli first: Ctrl-C during the slow imports is then one line
 # isort: split
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,9 @@ def parse_args():
     parser.add_argument("--seed", type=cli.seed, required=True, help="seed of this run")
     add_dataset(parser, DATASETS)
     parser.add_argument("--epochs", type=cli.positive_int, default=20, help="epochs to train for")
+    parser.add_argument(
+        "--steps", type=cli.positive_int, help="updates to train for, in place of --epochs"
+    )
     parser.add_argument("--uniform", action="store_true", help="uniform attention")
     cli.add_model_config(parser, __file__)
     optimizers.add_flags(parser)
@@ -63,11 +67,13 @@ def main():
     device = cli.find_device(args.device)
     config = load_config(args.config)
     dataset = load_dataset(args.data_dir, args.dataset, args.vocab_size)
-    epoch_ends = [
-        math.ceil(epoch * len(dataset.train) / config["b_size"])
-        for epoch in range(1, args.epochs + 1)
-    ]
-    steps = epoch_ends[-1]
+    ends = (math.ceil(n * len(dataset.train) / config["b_size"]) for n in itertools.count(1))
+    if args.steps:  # the last epoch is not a whole one
+        steps = args.steps
+        epoch_ends = [*itertools.takewhile(lambda end: end < steps, ends), steps]
+    else:
+        epoch_ends = list(itertools.islice(ends, args.epochs))
+        steps = epoch_ends[-1]
     config = interventions.add_to(config, args, steps)
     saves = [*args.custom_saves, *interventions.saves(config)]
     saves = saved_steps(steps, args.save_every, saves, log_saves=args.save_at)
