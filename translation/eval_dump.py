@@ -40,6 +40,11 @@ def parse_args():
         help="as many training sentences as there are validation sentences too",
     )
     parser.add_argument(
+        "--test_set_size",
+        type=cli.positive_int,
+        help="evaluate at most this many validation sentences (default: all)",
+    )
+    parser.add_argument(
         "--grad_bsize",
         type=cli.positive_int,
         default=16,
@@ -66,7 +71,7 @@ def main():
     evaluated, paths = checkpoints.evaluated_checkpoints(
         evaluated, args.models_dir, args.dataset, config, settings, train
     )
-    pairs, splits = evaluated_pairs(dataset, args.include_train_subset)
+    pairs, splits = evaluated_pairs(dataset, args.include_train_subset, args.test_set_size)
     settings |= {"columns": {name: column.version for name, column in COLUMNS.items()}}
     header = {
         "dataset": args.dataset,

@@ -199,6 +199,59 @@ def are_results(value: Any) -> bool:
     )
 
 
+def results_of_csv(text: str, curves: str) -> Results:
+    """What :func:`csv_table` and :func:`curves_csv` wrote, as far as the tables need it."""
+
+    def number(row: dict[str, str], key: str) -> float | None:
+        return float(row[key]) if row.get(key) else None
+
+    results: Results = {}
+    for row in csv.DictReader(io.StringIO(text)):
+        keys = [key.removesuffix("_low") for key in row if key.endswith("_low")]
+        there = [key for key in keys if row.get(key.replace("xi_", "agr_"))]  # a ξ may be never
+        summary: dict[str, Any] = {key: number(row, key) for key in [*keys, "best_perf"]}
+        summary["resamples"] = int(row["resamples"])
+        summary["intervals"] = {
+            key: (number(row, f"{key}_low"), number(row, f"{key}_high")) if key in there else None
+            for key in keys
+            if summary["resamples"]
+        }
+        summary["xi_never"] = {key: number(row, f"{key}_never") for key in keys if "xi_" in key}
+        summary["alpha_corrs_std"] = {}
+        if "best_perf_gold_mean" in row:
+            spread = (*GOLD_ROWS, "never")
+            summary["gold_intervals"] = {
+                key: {what: number(row, f"{key}_gold_{what}") for what in spread}
+                for key in [*keys, "best_perf"]
+                if row[f"{key}_gold_count"]
+            }
+            for of in summary["gold_intervals"].values():
+                of |= {what: int(of[what]) for what in ("count", "never")}
+        results[row["dataset"], row["metric"], row["split"], row["performance"]] = summary
+    for row in csv.DictReader(io.StringIO(curves)):
+        key = row["dataset"], row["metric"], row["split"], row["performance"]
+        spread_at = number(row, "alpha_corrs_std")
+        results[key]["alpha_corrs_std"][int(row["iteration"])] = spread_at
+    return results
+
+
+def curves_csv(results: Results) -> str:
+    """What the table's ξ come from: a line for each iteration of each summary, with all digits.
+
+    ``alpha_corrs`` and ``alpha_perfs`` are means over the comparison runs, ``alpha_corrs_std`` is
+    the standard deviation over them; it is empty if there is only one.
+    """
+    names = ["dataset", "metric", "split", "performance", "iteration"]
+    curves = ["alpha_corrs", "alpha_corrs_std", "alpha_perfs"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*names, *curves])
+    for key, summary in results.items():
+        for it in summary["iterations"]:
+            writer.writerow([*key, it, *(summary[curve][it] for curve in curves)])
+    return text.getvalue()
+
+
 def load_results(path: Path, do: str) -> Results:
     """Read what collect_*_stats.py wrote; ``do`` is the advice if that is not possible.
 

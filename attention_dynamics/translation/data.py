@@ -221,17 +221,20 @@ def read_pieces(path: Path, vocab_size: int | None) -> sentencepiece.SentencePie
     return pieces
 
 
-def evaluated_pairs(dataset: Dataset, with_train: bool) -> tuple[Pairs, dict[str, np.ndarray]]:
+def evaluated_pairs(
+    dataset: Dataset, with_train: bool, test_set_size: int | None = None
+) -> tuple[Pairs, dict[str, np.ndarray]]:
     """The pairs to evaluate, and which of their rows belong to which split.
 
-    All of validation; on request as many training pairs, drawn with seed 1.
+    The first of validation (default: all); on request as many training pairs, drawn with seed 1.
     """
-    pairs, splits = dataset.val, {"val": np.arange(len(dataset.val))}
+    val = dataset.val.take(np.arange(len(dataset.val))[:test_set_size])
+    pairs, splits = val, {"val": np.arange(len(val))}
     if with_train:
-        count = min(len(dataset.val), len(dataset.train))
+        count = min(len(val), len(dataset.train))
         drawn = np.random.default_rng(1).choice(len(dataset.train), count, replace=False)
         pairs = pairs.concatenate(dataset.train.take(drawn))
-        splits["train"] = np.arange(len(dataset.val), len(pairs))
+        splits["train"] = np.arange(len(val), len(pairs))
     return pairs, splits
 
 

@@ -146,27 +146,32 @@ def notes(found: list[Setting]) -> list[str]:
 
 def text_table(found: list[Setting], about: list[str]) -> str:
     """To read in a terminal: at most 120 characters wide, with as many tables as that takes."""
+    lines = [line for rows in blocks(found) for line in narrow_tables(rows)]
+    return "\n".join([title(about), *lines, "", *notes(found)])
+
+
+def title(about: list[str]) -> str:
     dataset, metric, split, performance = about
-    lines = [f"{dataset}, {metric}, {performance}, {split} sentences"]
-    for rows in blocks(found):
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        start = 1
-        while start < len(widths):
-            stop = start + 1
-            while (
-                stop < len(widths) and widths[0] + sum(w + 2 for w in widths[1 : stop + 1]) <= LINE
-            ):
-                stop += 1
-            table = aligned([[row[0], *row[start:stop]] for row in rows])
-            lines += ["", *table]
-            start = stop
-    return "\n".join([*lines, "", *notes(found)])
+    return f"{dataset}, {metric}, {performance}, {split} sentences"
+
+
+def narrow_tables(rows: list[list[str]]) -> list[str]:
+    """The lines of tables that each have some of the columns, and the first."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines: list[str] = []
+    start = 1
+    while start < len(widths):
+        stop = start + 1
+        while stop < len(widths) and widths[0] + sum(w + 2 for w in widths[1 : stop + 1]) <= LINE:
+            stop += 1
+        lines += ["", *aligned([[row[0], *row[start:stop]] for row in rows])]
+        start = stop
+    return lines
 
 
 def markdown_table(found: list[Setting], about: list[str]) -> str:
     """Tables of GitHub's Markdown."""
-    dataset, metric, split, performance = about
-    lines = [f"{dataset}, {metric}, {performance}, {split} sentences"]
+    lines = [title(about)]
     for rows in blocks(found):
         lines += ["", *markdown_rows(rows)]
     return "\n".join([*lines, *(f"\n{note}" for note in notes(found))])

@@ -1,0 +1,210 @@
+"""Write RESULTS.md, and what README.md says was measured, from the CSVs in this folder.
+
+Every measured number of the two comes from a CSV: templates (*.j2) hold the words, and say where a
+number comes from.
+
+reads:   results/*.csv and results/*.j2
+writes:  RESULTS.md; in README.md, the part between "<!-- measured -->" and "<!-- end -->"
+next:    git diff
+
+example:
+  python results/make.py
+"""
+
+import contextlib
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+from attention_dynamics import cli
+from attention_dynamics.analysis import tables
+from attention_dynamics.analysis.settings import FIGURES, Spread
+from attention_dynamics.classification.task import TASK as CLASSIFICATION
+from attention_dynamics.cli import InputError
+from attention_dynamics.files import storage
+from attention_dynamics.translation.task import TASK as TRANSLATION
+from attention_dynamics.views import settings as settings_view
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+LEVELS = CLASSIFICATION.levels | TRANSLATION.levels
+MEASURED = re.compile(r"(?<=<!-- measured -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def parse_args():
+    parser = cli.Parser(__doc__)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; status 2 if something would change"
+    )
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    for path, text in texts().items():
+        if path.read_text() == text:
+            print(f"{path}: the same")
+        elif args.check:
+            raise InputError(f"{path} is not what the CSVs say: run python results/make.py")
+        else:
+            storage.save_text(text, path)
+            print(f"{path}: changed")
+
+
+def texts() -> dict[Path, str]:
+    """What the two files should hold."""
+    readme = ROOT / "README.md"
+    measured = render("README.md.j2")
+    return {
+        ROOT / "RESULTS.md": render("RESULTS.md.j2"),
+        readme: MEASURED.sub(lambda _: measured, readme.read_text()),
+    }
+
+
+def render(name: str) -> str:
+    """A template with the numbers in it.
+
+    Raises
+    ------
+    InputError
+        where a template asks for what no CSV has.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        autoescape=False,
+    )
+    environment.globals |= {
+        "row": row,
+        "rows": rows,
+        "settings": settings,
+        "differences": lambda name: settings(name, "difference_"),
+        "means": means,
+        "ratios": ratios,
+        "results_table": results_table,
+        "settings_table": settings_table,
+        "text": lambda name: (HERE / name).read_text().rstrip("\n"),
+    }
+    environment.filters |= {"d": digits, "pm": plus_minus, "interval": interval, "span": span}
+    try:
+        return environment.get_template(name).render()
+    except (jinja2.TemplateError, OSError, KeyError) as error:
+        raise InputError(f"results/{name}: {error}") from None
+
+
+def rows(name: str, **where: Any) -> list[dict[str, Any]]:
+    """The lines of a CSV that have these values; numbers are numbers, an empty field is None."""
+    with (HERE / name).open(newline="") as file:
+        found = list(csv.DictReader(file))
+    kept = [row for row in found if all(row[key] == str(value) for key, value in where.items())]
+    if not kept:
+        raise KeyError(f"{name} has no line with {where}")
+    return [{key: value_of(text) for key, text in row.items()} for row in kept]
+
+
+def row(name: str, **where: Any) -> dict[str, Any]:
+    """The first of :func:`rows`."""
+    return rows(name, **where)[0]
+
+
+def value_of(text: str) -> Any:
+    with contextlib.suppress(ValueError):
+        return float(text)
+    return text or None
+
+
+def settings(name: str, prefix: str = "") -> dict[str, dict[str, Spread]]:
+    """The figures of a CSV that settings.py wrote, by setting and figure.
+
+    ``prefix="difference_"`` gives the differences from the first setting.
+    """
+    found: dict[str, dict[str, Spread]] = {}
+    for line in rows(name):
+        mean, high = line["difference" if prefix else "mean"], line[f"{prefix}high"]
+        half = None if high is None else high - mean
+        counts = (int(line[f"{prefix}{what}"] or 0) for what in ("seeds", "never"))
+        found.setdefault(line["setting"], {})[line["figure"]] = Spread(mean, half, *counts)
+    return found
+
+
+def means(of: dict[str, dict[str, Spread]], *figures: str) -> list[float]:
+    """The means of some figures in all settings that have them."""
+    found = (figure_of[figure].mean for figure_of in of.values() for figure in figures)
+    return [mean for mean in found if mean is not None]
+
+
+def ratios(of: dict[str, dict[str, Spread]], figure: str) -> list[float]:
+    """A figure of each setting, divided by chance."""
+    return [a / b for a, b in zip(means(of, figure), means(of, "baseline"))]
+
+
+def settings_table(name: str) -> str:
+    """The table that settings.py printed, without the differences."""
+    first = row(name)
+    about = [first[key] for key in ("dataset", "metric", "split", "performance")]
+    found = settings(name)
+    percent = next(iter(found.values()))["best_perf"].mean > 1
+    table = [["", *found]]
+    for key, figure in FIGURES.items():
+        cells = [settings_view.cell(of[key], figure.kind, percent) for of in found.values()]
+        table.append([figure.text, *cells])
+    return "\n".join([settings_view.title(about), *settings_view.narrow_tables(table)])
+
+
+def results_table(
+    *names: str, metrics: tuple[str, ...] = (), performances: tuple[str, ...] = (), only: str = ""
+) -> str:
+    """The table that collect_*_stats.py printed, of several datasets.
+
+    Parameters
+    ----------
+    names : of the datasets; ``Furd`` is ``Furd.csv``
+    metrics, performances : the ones to show, in this order; none for all
+    only : ``values`` or ``intervals``; else gold rows too, where they are
+    """
+    results: tables.Results = {}
+    for name in names:
+        curves = (HERE / f"{name}_curves.csv").read_text()
+        found = tables.results_of_csv((HERE / f"{name}.csv").read_text(), curves)
+        for key, summary in found.items():
+            if (not metrics or key[1] in metrics) and (not performances or key[3] in performances):
+                results[key] = summary
+    for summary in results.values():
+        if only:
+            summary.pop("gold_intervals", None)
+        if only == "values":
+            summary |= {"intervals": {}, "xi_never": {}, "resamples": 0}
+    return tables.text_table(results, LEVELS)
+
+
+def digits(value: float | None, count: int = 3) -> str:
+    """A number as text; a ξ that is None is never reached."""
+    return "never" if value is None else f"{round(value, count) + 0:,.{count}f}"
+
+
+def span(values: list[float], count: int = 3) -> str:
+    """``3.1 to 3.7``: the smallest and the largest."""
+    return f"{digits(min(values), count)} to {digits(max(values), count)}"
+
+
+def plus_minus(spread: Spread, count: int = 3) -> str:
+    """``27 ± 3``: the mean over seeds, and half of its interval."""
+    if spread.mean is None:
+        return "never"
+    half = "" if spread.half_width is None else f" ± {digits(spread.half_width, count)}"
+    return digits(spread.mean, count) + half
+
+
+def interval(line: dict[str, Any], key: str, count: int = 3) -> str:
+    """``0.255 [0.235, 0.275]``: a figure of a line of results, and its interval over sentences."""
+    low, high = (digits(line[f"{key}_{end}"], count) for end in ("low", "high"))
+    return f"{digits(line[key], count)} [{low}, {high}]"
+
+
+if __name__ == "__main__":
+    cli.run(main)
