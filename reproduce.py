@@ -99,7 +99,8 @@ def main():
         said = run(stage, command, folder, environment, costs)
         storage.save_csv([f.name for f in fields(Cost)], map(astuple, costs.values()), costs_path)
         if stage == "prepare_data":
-            storage.save_text(said, said_path)
+            place = f"{args.source.resolve().parent}/" if args.source else ""
+            storage.save_text(said.replace(place, "") if place else said, said_path)
 
     results = tables.load_results(outputs / f"{corpus.name}_stats.pkl", "delete it and start again")
     about = {"key": "value", **about_run(corpus, folder)}

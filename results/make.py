@@ -4,7 +4,7 @@ Every measured number of the two comes from a CSV: templates (*.j2) hold the wor
 number comes from.
 
 reads:   results/*.csv and results/*.j2
-writes:  RESULTS.md; in README.md, the part between "<!-- measured -->" and "<!-- end -->"
+writes:  RESULTS.md and docs/reproduction.md; in README.md, the part between "<!-- measured -->" and "<!-- end -->"
 next:    git diff
 
 example:
@@ -13,15 +13,20 @@ example:
 
 import contextlib
 import csv
+import math
 import re
 from pathlib import Path
 from typing import Any
 
 from attention_dynamics import cli
 from attention_dynamics.analysis import tables
+from attention_dynamics.analysis.levels import symbols
+from attention_dynamics.analysis.metrics import DEFAULT
 from attention_dynamics.analysis.settings import FIGURES, Spread
+from attention_dynamics.analysis.tables import decimals
 from attention_dynamics.classification.task import TASK as CLASSIFICATION
 from attention_dynamics.cli import InputError
+from attention_dynamics.corpus import BaseCorpus
 from attention_dynamics.files import storage
 from attention_dynamics.translation.task import TASK as TRANSLATION
 from attention_dynamics.views import settings as settings_view
@@ -29,6 +34,12 @@ from attention_dynamics.views import settings as settings_view
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 LEVELS = CLASSIFICATION.levels | TRANSLATION.levels
+# a line of prepare_data.py
+SPLIT = re.compile(
+    r"^(?P<split>\w+): (?P<kept>[\d,]+) sentences? (?:pairs|kept of (?P<read>[\d,]+) "
+    r"\(left out: (?P<left_out>[^)]*)\), (?P<labels>.*), tokens)",
+    re.MULTILINE,
+)
 MEASURED = re.compile(r"(?<=<!-- measured -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
@@ -53,11 +64,12 @@ def main():
 
 
 def texts() -> dict[Path, str]:
-    """What the two files should hold."""
+    """What the files should hold."""
     readme = ROOT / "README.md"
     measured = render("README.md.j2")
     return {
         ROOT / "RESULTS.md": render("RESULTS.md.j2"),
+        ROOT / "docs/reproduction.md": render("reproduction.md.j2"),
         readme: MEASURED.sub(lambda _: measured, readme.read_text()),
     }
 
@@ -80,12 +92,18 @@ def render(name: str) -> str:
         autoescape=False,
     )
     environment.globals |= {
+        "measured": measured,
         "row": row,
         "rows": rows,
         "settings": settings,
         "differences": lambda name: settings(name, "difference_"),
         "means": means,
         "ratios": ratios,
+        "about": about,
+        "costs": costs,
+        "data": data,
+        "corpus": corpus,
+        "authors_table": authors_table,
         "results_table": results_table,
         "settings_table": settings_table,
         "text": lambda name: (HERE / name).read_text().rstrip("\n"),
@@ -95,6 +113,36 @@ def render(name: str) -> str:
         return environment.get_template(name).render()
     except (jinja2.TemplateError, OSError, KeyError) as error:
         raise InputError(f"results/{name}: {error}") from None
+
+
+def corpus(name: str) -> BaseCorpus:
+    """The entry of a dataset of either task."""
+    table = next(of.datasets for of in (CLASSIFICATION, TRANSLATION) if name in of.datasets)
+    return table[name]
+
+
+def measured(task: str) -> list[str]:
+    """The datasets of a task whose results are here."""
+    names = (CLASSIFICATION if task == "classification" else TRANSLATION).datasets
+    return [name for name in names if (HERE / f"{name}.csv").exists()]
+
+
+def about(name: str) -> dict[str, Any]:
+    """Commit, versions and sizes of a dataset's results."""
+    return {line["key"]: line["value"] for line in rows(f"{name}_about.csv")}
+
+
+def costs(name: str) -> dict[str, dict[str, Any]]:
+    """The costs of a dataset's stages, by stage, and their ``total``."""
+    found = {line["stage"]: line for line in rows(f"{name}_costs.csv")}
+    total = {key: sum(of[key] for of in found.values()) for key in ("seconds", "cpu_seconds")}
+    return {**found, "total": total | {"peak_mib": max(of["peak_mib"] for of in found.values())}}
+
+
+def data(name: str) -> dict[str, dict[str, str]]:
+    """What prepare_data.py said of each split: kept, read, left out, labels."""
+    said = (HERE / f"{name}_data.txt").read_text()
+    return {found["split"]: found.groupdict() for found in SPLIT.finditer(said)}
 
 
 def rows(name: str, **where: Any) -> list[dict[str, Any]]:
@@ -180,6 +228,45 @@ def results_table(
         if only == "values":
             summary |= {"intervals": {}, "xi_never": {}, "resamples": 0}
     return tables.text_table(results, LEVELS)
+
+
+def authors_table(name: str, metric: str = DEFAULT) -> list[list[str]]:
+    """Ours beside the authors' figures: a row for each figure that they report.
+
+    A figure agrees if theirs lies in our interval over sentences, or between the smallest and the
+    largest of our gold runs.
+    """
+    theirs = corpus(name).authors
+    first = {**row(f"{name}.csv", metric=metric, split="val")}
+    heads = symbols(LEVELS)
+    table = []
+    for key in theirs:
+        sentences = [first.get(f"{key}_{end}") for end in ("low", "high")]
+        seeds = [first.get(f"{key}_gold_{end}") for end in ("min", "max")]
+        has_sentences = key != "best_perf"
+        is_xi = key.startswith("xi_")
+        never_is_high = [math.inf if is_xi and end is None else end for end in (*sentences, *seeds)]
+        value = math.inf if theirs[key] is None else theirs[key]
+        low, high, smallest, largest = never_is_high
+        inside = has_sentences and low is not None and low <= value <= high
+        among = smallest is not None and smallest <= value <= largest
+        count = decimals(key, first["best_perf"])
+        head = f"A({heads[key].text})" if key.startswith("agr_") else heads[key].text
+        difference = "-"
+        if theirs[key] is not None and first[key] is not None:
+            difference = f"{first[key] - theirs[key]:+.{count}f}"
+        table.append(
+            [
+                head,
+                digits(theirs[key], count),
+                digits(first[key], count),
+                difference,
+                " to ".join(digits(end, count) for end in sentences) if has_sentences else "-",
+                " to ".join(digits(end, count) for end in seeds),
+                "sentences" if inside else "seeds" if among else "no",
+            ]
+        )
+    return table
 
 
 def digits(value: float | None, count: int = 3) -> str:
