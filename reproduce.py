@@ -22,7 +22,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,9 @@ def parse_args():
         default=os.cpu_count() or 1,
         help="number of runs to train at once",
     )
+    parser.add_argument(
+        "--train_flags", type=str.split, default=[], help="more flags of the training, in quotes"
+    )
     parser.add_argument("--out_dir", type=Path, default=ROOT / "results", help="folder of the CSVs")
     return parser.parse_args()
 
@@ -95,7 +98,7 @@ def main():
     costs_path = outputs / f"{corpus.name}_costs.csv"
     costs = read_costs(costs_path)
     said_path = outputs / f"{corpus.name}_data.txt"
-    for stage, command in stages(task, corpus, folder / "data", args.source):
+    for stage, command in stages(task, corpus, folder / "data", args.source, args.train_flags):
         said = run(stage, command, folder, environment, costs)
         storage.save_csv([f.name for f in fields(Cost)], map(astuple, costs.values()), costs_path)
         if stage == "prepare_data":
@@ -133,7 +136,7 @@ def find(name: str, wanted: str | None) -> tuple[Task, BaseCorpus]:
 
 
 def stages(
-    task: Task, corpus: BaseCorpus, data: Path, source: Path | None
+    task: Task, corpus: BaseCorpus, data: Path, source: Path | None, train_flags: Sequence[str] = ()
 ) -> Iterator[tuple[str, list[str]]]:
     """The name of each stage, and its command."""
     name = corpus.name
@@ -141,8 +144,9 @@ def stages(
     if source or not prepared:
         more = ["--source", str(source.resolve())] if source else []
         yield "prepare_data", ["python", "prepare_data.py", "--dataset", name, *more]
-    scripts = ["train_runs", "dump_logs", "embedding_runs"]
-    for script in scripts + ["logistic_runs"] * (task is CLASSIFICATION):
+    yield "train_runs", ["./train_runs.sh", name, *train_flags]
+    scripts = ["dump_logs", "embedding_runs"] + ["logistic_runs"] * (task is CLASSIFICATION)
+    for script in scripts:
         yield script, [f"./{script}.sh", name]
     stats = f"outputs/{name}_stats.pkl"
     bleu = ["--include_bleu_results"] * (task is TRANSLATION)

@@ -4,7 +4,8 @@ Every measured number of the two comes from a CSV: templates (*.j2) hold the wor
 number comes from.
 
 reads:   results/*.csv and results/*.j2
-writes:  RESULTS.md and docs/reproduction.md; in README.md, the part between "<!-- measured -->" and "<!-- end -->"
+writes:  RESULTS.md and docs/reproduction.md; in README.md, the part between "<!-- measured -->" and
+         "<!-- end -->"
 next:    git diff
 
 example:
@@ -33,6 +34,7 @@ from attention_dynamics.views import settings as settings_view
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+NAMES = [*CLASSIFICATION.datasets, *TRANSLATION.datasets]
 LEVELS = CLASSIFICATION.levels | TRANSLATION.levels
 # a line of prepare_data.py
 SPLIT = re.compile(
@@ -93,12 +95,14 @@ def render(name: str) -> str:
     )
     environment.globals |= {
         "measured": measured,
+        "every_data": lambda: [name for name in NAMES if (HERE / f"{name}_data.txt").exists()],
         "row": row,
         "rows": rows,
         "settings": settings,
         "differences": lambda name: settings(name, "difference_"),
         "means": means,
         "ratios": ratios,
+        "over_chance": lambda *of: [line["agr_unif"] / line["baseline"] for line in of],
         "about": about,
         "costs": costs,
         "data": data,
@@ -251,13 +255,12 @@ def authors_table(name: str, metric: str = DEFAULT) -> list[list[str]]:
         inside = has_sentences and low is not None and low <= value <= high
         among = smallest is not None and smallest <= value <= largest
         count = decimals(key, first["best_perf"])
-        head = f"A({heads[key].text})" if key.startswith("agr_") else heads[key].text
         difference = "-"
         if theirs[key] is not None and first[key] is not None:
             difference = f"{first[key] - theirs[key]:+.{count}f}"
         table.append(
             [
-                head,
+                heads[key].text,
                 digits(theirs[key], count),
                 digits(first[key], count),
                 difference,

@@ -5,10 +5,12 @@ import gzip
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from argparse import Namespace
 from itertools import product
+from pathlib import Path
 
 import pytest
 from conftest import (
@@ -25,6 +27,7 @@ from conftest import (
 )
 
 from attention_dynamics import grid
+from attention_dynamics.analysis import tables
 from attention_dynamics.classification import preparation
 from attention_dynamics.classification.data import load_dataset
 from attention_dynamics.classification.datasets import DATASETS as CLASSIFICATION
@@ -709,17 +712,21 @@ def test_from_a_file_to_the_explorer(tmp_path):
     more = {"intermediate_dim": 4, "embed_dim": 6}
     write_json(tmp_path / "classification/configs/model.json", sizes | more)
     more = {"dropout": 0.1, "n_layers": 1}
+    runs = tmp_path / "attention_dynamics/classification/datasets/corpus.py"  # three are enough
+    runs.write_text(re.sub(r'    PublishedRun\("Normal_[C-F]".*\n', "", runs.read_text()))
     write_json(tmp_path / "translation/configs/model.json", sizes | more)
     environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(tmp_path), "JOBS": "2"}
     # the bash scripts train
     commands = [(folder, line) for folder, line in documented() if "_classifier.py" not in line]
     assert len(commands) == 14
     commands += [("", "python report.py")]
+    reproduce = "python reproduce.py --dataset mine --task classification --out_dir csv"
+    commands += [("", f"{reproduce} --train_flags='--steps 1000'")]
     for folder, line in commands:
         line = line.replace("--steps 1000", "--steps 12")
         line = line.replace("--epochs 5", "--epochs 5 --custom_saves 0,17")
         end = subprocess.run(
-            [sys.executable if word == "python" else word for word in line.split()],
+            [sys.executable if word == "python" else word for word in shlex.split(line)],
             cwd=tmp_path / folder,
             env=environment,
             capture_output=True,
@@ -734,3 +741,29 @@ def test_from_a_file_to_the_explorer(tmp_path):
         page = (tmp_path / task / "outputs" / "mine_explorer.html").read_text()
         assert ('"labels": ["0 $", "1 $"]' in page) == (task == "classification")
     assert (tmp_path / "report" / "index.html").read_text().count("Explorer of mine") == 2
+    check_row(tmp_path / "csv")
+
+
+def check_row(folder: Path) -> None:
+    """What reproduce.py writes: ``_data.txt`` is missing, as it did not prepare the data."""
+    endings = ("", "_curves", "_costs", "_about", "_dynamics", "_sentence", "_words")
+    assert {path.name for path in folder.iterdir()} == {f"mine{ending}.csv" for ending in endings}
+    results = tables.results_of_csv(
+        *((folder / name).read_text() for name in ("mine.csv", "mine_curves.csv"))
+    )
+    metrics = ("top 5% match", "kendall tau", "spearman")
+    splits = {key[1:3] for key in results}
+    assert splits == {(metric, split) for metric in metrics for split in ("val", "train")}
+    with (folder / "mine_costs.csv").open() as file:
+        costs = {row["stage"]: row for row in csv.DictReader(file)}
+    assert list(costs) == [
+        *("train_runs", "dump_logs", "embedding_runs", "logistic_runs"),
+        *("collect", "plot_dynamics"),
+    ]
+    assert float(costs["collect"]["cpu_seconds"]) > 0.5
+    assert int(costs["collect"]["peak_mib"]) > 50
+    about = dict(
+        line.split(",", 1) for line in (folder / "mine_about.csv").read_text().splitlines()
+    )
+    assert about["seeds"] == "Normal_A=20 Normal_B=13 uniform=12"
+    assert int(about["parameters"]) > 100

@@ -280,3 +280,26 @@ def test_csv_without_intervals_has_the_same_columns():
     assert header == csv_table(example(resamples=10)).splitlines()[0]
     row = dict(zip(header.split(","), first.split(",")))
     assert row["agr_unif"] == "0.5" and row["agr_unif_low"] == "" and row["resamples"] == "0"
+
+
+# Back from CSV
+
+
+@pytest.mark.parametrize("resamples", [0, 50])
+@pytest.mark.parametrize("logistic", [False, True])
+def test_results_come_back_from_csv(resamples, logistic):
+    results = example(resamples, logistic)
+    back = tables.results_of_csv(csv_table(results), tables.curves_csv(results))
+    assert text_table(back) == text_table(results)
+    assert csv_table(back) == csv_table(results)
+
+
+def test_curves_have_a_line_for_each_iteration():
+    results = example()
+    rows = list(csv.DictReader(io.StringIO(tables.curves_csv(results))))
+    assert len(rows) == sum(len(summary["iterations"]) for summary in results.values())
+    first = results[FIRST]
+    for row in rows[: len(first["iterations"])]:
+        iteration = int(row["iteration"])
+        assert float(row["alpha_corrs"]) == first["alpha_corrs"][iteration]
+        assert float(row["alpha_perfs"]) == first["alpha_perfs"][iteration]

@@ -208,7 +208,8 @@ def results_of_csv(text: str, curves: str) -> Results:
     results: Results = {}
     for row in csv.DictReader(io.StringIO(text)):
         keys = [key.removesuffix("_low") for key in row if key.endswith("_low")]
-        there = [key for key in keys if row.get(key.replace("xi_", "agr_"))]  # a ξ may be never
+        # the ends of a ξ are empty if it is never reached
+        there = [key for key in keys if row.get(f"{key.replace('xi_', 'agr_')}_low")]
         summary: dict[str, Any] = {key: number(row, key) for key in [*keys, "best_perf"]}
         summary["resamples"] = int(row["resamples"])
         summary["intervals"] = {
