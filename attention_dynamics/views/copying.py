@@ -118,13 +118,19 @@ def draw(rows: Rows, _style: Style) -> Any:
             if not group:
                 continue
             steps = list(dict.fromkeys(row["step"] for row in group))
+            means = [row for row in group if row["model"] == "mean"]
+            models = [row for row in group if row["model"] != "mean"]
             for axis, column in zip(line, PANELS):
-                values = np.array([row[column] for row in group]).reshape(-1, len(steps)).T
-                axis.plot(steps, values[:, :-1], color=color, linewidth=0.5, alpha=0.4)
+                values = np.array([row[column] for row in models]).reshape(-1, len(steps))
+                axis.plot(steps, values.T, color=color, linewidth=0.5, alpha=0.4)
                 (handles[outcome],) = axis.plot(
-                    *(steps, values[:, -1]), color=color, linestyle=dashes, linewidth=2, label=words
+                    *(steps, [row[column] for row in means]),
+                    color=color,
+                    linestyle=dashes,
+                    linewidth=2,
+                    label=words,
                 )
-                counts[outcome] = values.shape[1] - 1
+                counts[outcome] = len(values)
         learned = f"{counts[True]} of {sum(counts.values())} learned"
         line[0].set_title(f"{plain(label)}: {learned}", loc="left")
         for axis, title in zip(line, PANELS.values()):
