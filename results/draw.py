@@ -5,6 +5,7 @@ files beside their own figures; README.md here says which runs they are of.
 
 reads:   results/*.csv
 writes:  docs/<name>.png
+next:    README.md, RESULTS.md and docs/ show them
 
 example:
   python results/draw.py furd_dynamics copying --formats pdf --width column --out_dir figures
