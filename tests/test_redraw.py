@@ -60,7 +60,6 @@ def assert_redrawn(results: Path, name: str, made: Path, capsys, *more: Path) ->
     """``made`` is a figure that a stage drew; its CSV is beside it, and ``more`` belong to it."""
     for file, path in zip(draw.FIGURES[name][1], [made.with_suffix(".csv"), *more], strict=True):
         shutil.copy(path, results / file)
-        assert set(draw.FIGURES[name][1][file]) <= set(path.read_text().split("\n")[0].split(","))
     out_dir = results / "drawn"
     status, out, err = run(draw, results, name, "--out_dir", out_dir, capsys=capsys)
     assert (status, err) == (0, "")
@@ -68,12 +67,14 @@ def assert_redrawn(results: Path, name: str, made: Path, capsys, *more: Path) ->
     assert (out_dir / f"{name}.png").read_bytes() == made.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", ["dynamics", "sentence", "words"])
 def test_figures_of_a_dump(figure, outputs, results, capsys):  # noqa: F811
     plot("classification", outputs, capsys)
     assert_redrawn(results, f"furd_{figure}", outputs / f"toy_{figure}.png", capsys)
 
 
+@pytest.mark.slow
 def test_a_column_wide(outputs, results, capsys):  # noqa: F811
     """The CSV is the same for every variant."""
     plot("classification", outputs, capsys, "--width", "column", "--style", "dark")
@@ -84,6 +85,7 @@ def test_a_column_wide(outputs, results, capsys):  # noqa: F811
     assert (results / "furd_sentence_column_dark.png").read_bytes() == made
 
 
+@pytest.mark.slow
 def test_what_results_may_lack(outputs, results, capsys):  # noqa: F811
     """One comparison run, Δ not computed, no intervals, a level that is never reached, a NaN."""
     corrs = dict(zip(summary()["iterations"], [float("nan"), 0.1, 0.2, 0.25]))
@@ -99,6 +101,7 @@ def test_what_results_may_lack(outputs, results, capsys):  # noqa: F811
     assert_redrawn(results, "furd_dynamics", outputs / "toy_dynamics.png", capsys)
 
 
+@pytest.mark.slow
 def test_translation(tmp_path, results, capsys):
     translation_outputs(tmp_path)
     flags = ("--datasets", "toy", "--outputs_dir", tmp_path, "--out_file", tmp_path / "stats.pkl")
@@ -110,6 +113,7 @@ def test_translation(tmp_path, results, capsys):
     assert_redrawn(results, "furd_words", tmp_path / "toy_words.png", capsys)
 
 
+@pytest.mark.slow
 def test_words_that_were_asked_for(tmp_path, results, capsys):
     """They are not ranked; and words are text, whatever they look like."""
     dump = classification_outputs(tmp_path)
@@ -123,6 +127,7 @@ def test_words_that_were_asked_for(tmp_path, results, capsys):
     assert_redrawn(results, "furd_words", tmp_path / "toy_words.png", capsys)
 
 
+@pytest.mark.slow
 def test_settings(tmp_path, results, capsys):
     folders = [
         write_setting(tmp_path / name, seed, iterations=iterations)
@@ -137,6 +142,7 @@ def test_settings(tmp_path, results, capsys):
     assert_redrawn(results, "furd_interventions", made, capsys)
 
 
+@pytest.mark.slow
 def test_copying(published, results, capsys):  # noqa: F811
     mixed = {seed: history(final) for seed, final in enumerate((0.2, 1.0, 0.4))}
     storage.save_pickle({"settings": SETTINGS, "histories": mixed}, published / "mixed.pkl")
@@ -150,6 +156,7 @@ def test_copying(published, results, capsys):  # noqa: F811
     assert_redrawn(results, "copying", published / "copying_heads.png", capsys)
 
 
+@pytest.mark.slow
 def test_law(tmp_path, results, monkeypatch, capsys):
     timings = [
         replace(timing, copies=timing.copies and round(timing.copies), attends=100 + number)
@@ -178,6 +185,7 @@ def committed() -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", committed())
 def test_committed_files_are_small_and_can_be_drawn(name, tmp_path, capsys):
     for file in draw.FIGURES[name][1]:
@@ -238,6 +246,7 @@ def test_damaged_files(damage, results, tmp_path, capsys):
     assert files_in(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", ["dynamics", "sentence", "words"])
 def test_half_a_file(figure, outputs, results, capsys):  # noqa: F811
     plot("classification", outputs, capsys)

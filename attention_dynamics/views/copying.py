@@ -10,6 +10,7 @@ from attention_dynamics.copying.histories import LEARNED, History, has_learned
 from attention_dynamics.views.drawing import (
     BLUE,
     VERMILION,
+    Columns,
     Rows,
     Style,
     figure_width,
@@ -30,13 +31,11 @@ LAW_CAPTION = (
     "median; lines: the fitted power law."
 )
 
-COLUMNS = {
-    "experiment": str,
-    "learned": bool,
-    "model": str,
-    "step": int,
-    "token_accuracy": float,
-    "attention_accuracy": float,
+COLUMNS: Columns = {
+    str: ("experiment", "model"),
+    bool: ("learned",),
+    int: ("step",),
+    float: ("token_accuracy", "attention_accuracy"),
 }
 
 Histories = Mapping[Any, History]  # by seed, or by the seeds of the heads

@@ -2,9 +2,13 @@
 
 from typing import Any
 
-from attention_dynamics.views.drawing import Rows, Style, pyplot
+from attention_dynamics.views.drawing import Columns, Rows, Style, pyplot
 
-COLUMNS = {"target": str, "workers": int, "hours": float}
+COLUMNS: Columns = {
+    str: ("target",),
+    int: ("workers",),
+    float: ("hours",),
+}
 
 
 def draw(rows: Rows, _style: Style) -> Any:

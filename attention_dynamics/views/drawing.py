@@ -22,8 +22,8 @@ GREY = "#808080"  # seen on white and on black
 
 # All that a figure is drawn from: the rows of its CSV, which have the same keys.
 Rows = list[dict[str, Any]]
-# What stands in the columns of the CSV that a figure needs; numbers may be missing (None).
-Columns = dict[str, type]
+# The columns that a figure needs of its CSV, by what is in them. Numbers may be missing (None).
+Columns = dict[type, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -244,10 +244,11 @@ def read_rows(path: Path, columns: Columns) -> Rows:
         where the file or a column is missing, or a row is damaged; it names the line.
     """
     rows: Rows = []
-    wanted = [tabular.Column("which the figure needs", name, ()) for name in columns]
+    kinds = {name: kind for kind, names in columns.items() for name in names}
+    wanted = [tabular.Column("which the figure needs", name, ()) for name in kinds]
     for number, cells in tabular.read_columns(path, wanted):
         row: dict[str, Any] = {}
-        for (name, kind), cell in zip(columns.items(), cells):
+        for (name, kind), cell in zip(kinds.items(), cells):
             try:
                 row[name] = cell if kind is str else READ[kind](cell) if cell else None
             except (KeyError, ValueError):

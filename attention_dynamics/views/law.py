@@ -6,19 +6,18 @@ import numpy as np
 
 from attention_dynamics.copying.law import REPETITION, Timing
 from attention_dynamics.copying.power_law import predict
-from attention_dynamics.views.drawing import Rows, Style, figure_width, pyplot
+from attention_dynamics.views.drawing import Columns, Rows, Style, figure_width, pyplot
 
 LABELS = {"copies": "updates until copying", "attends": "updates until attending"}
 MARKERS = "osDv^"
-COLUMNS = {
-    "repetition": str,
-    "vocab": int,
-    "length": int,
-    "copies": int,
-    "attends": int,
-    "last": int,
+COLUMNS: Columns = {
+    str: ("repetition",),
+    int: ("vocab", "length", "copies", "attends", "last"),
 }
-FIT_COLUMNS = {"time": str, "repetition": str, "term": str, "value": float, "intercept": float}
+FIT_COLUMNS: Columns = {
+    str: ("time", "repetition", "term"),
+    float: ("value", "intercept"),
+}
 
 
 def rows_of(timings: list[Timing]) -> Rows:

@@ -24,6 +24,7 @@ from attention_dynamics.views import folders
 from attention_dynamics.views.drawing import (
     STYLES,
     WIDTHS,
+    Columns,
     Rows,
     Style,
     iteration_axis,
@@ -39,17 +40,10 @@ PANELS = {  # and the onset that a tick shows
     "normal": ("A(α, β of another seed) ({metric})", "onset_normal"),
     "performance": ("performance ({performance})", None),
 }
-COLUMNS = {
-    "setting": str,
-    "panel": str,
-    "iteration": int,
-    "mean": float,
-    "half_width": float,
-    "onset": float,
-    "dataset": str,
-    "metric": str,
-    "split": str,
-    "performance": str,
+COLUMNS: Columns = {
+    str: ("setting", "panel", "dataset", "metric", "split", "performance"),
+    int: ("iteration",),
+    float: ("mean", "half_width", "onset"),
 }
 DIGITS = {"share": 3, "nats": 2, "updates": 0}
 

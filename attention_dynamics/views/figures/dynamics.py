@@ -13,6 +13,7 @@ from attention_dynamics.views.drawing import (
     GREY,
     LEVEL_LINES,
     VERMILION,
+    Columns,
     Rows,
     Style,
     figure_width,
@@ -27,18 +28,10 @@ from attention_dynamics.views.figures.figure import Figure, Material, sentences_
 GOLD = VERMILION  # the color of the gold run, whose performance is ξ*
 
 
-COLUMNS = {
-    "panel": str,
-    "series": str,
-    "iteration": int,
-    "value": float,
-    "low": float,
-    "high": float,
-    "label": str,
-    "dataset": str,
-    "metric": str,
-    "performance": str,
-    "runs": int,
+COLUMNS: Columns = {
+    str: ("panel", "series", "label", "dataset", "metric", "performance"),
+    int: ("iteration", "runs"),
+    float: ("value", "low", "high"),
 }
 
 
@@ -65,20 +58,14 @@ def rows_of_summary(
     rows: Rows = []
 
     def note(
-        panel: str,
-        series: str,
-        its: Any,
-        values: Any,
-        low: Any = None,
-        high: Any = None,
-        label: str | None = None,
+        panel: str, series: str, its: Any, values: Any, low: Any = None, high: Any = None
     ) -> None:
         """Add rows for values at iterations; None or NaN is no value."""
         columns = [np.broadcast_to(column, np.shape(its)) for column in (values, low, high)]
         for iteration, *numbers in zip(its, *columns):
             found = (None if n is None or np.isnan(n) else float(n) for n in numbers)
             names = {"panel": panel, "series": series, "iteration": iteration}
-            rows.append({**names, **dict(zip(("value", "low", "high"), found)), "label": label})
+            rows.append({**names, **dict(zip(("value", "low", "high"), found)), "label": None})
 
     note("agreement", "comparison runs", iterations, corrs, corrs - spread, corrs + spread)
     note("performance", "comparison runs", iterations, perfs)
@@ -88,8 +75,8 @@ def rows_of_summary(
             continue
         value = summary.get(name)
         low, high = summary["intervals"].get(name) or (None, None)
-        label = f"{level.words}: {level.text if not level.u else f'A({level.text})'}"
-        note("agreement", name, [None], value, low, high, label)  # at all iterations
+        note("agreement", name, [None], value, low, high)  # at all iterations
+        rows[-1]["label"] = f"{level.words}: {level.text if not level.u else f'A({level.text})'}"
         if level.u and value is not None:
             reached = np.flatnonzero(corrs > value)[:1]  # the first, if any
             note("performance", xi_of(name), iterations[reached], perfs[reached])

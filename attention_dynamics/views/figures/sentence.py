@@ -13,6 +13,7 @@ from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.text import printable
 from attention_dynamics.views.drawing import (
+    Columns,
     Rows,
     Style,
     colormap,
@@ -28,16 +29,10 @@ LARGEST_TEXT = 7  # points, of tokens
 CELL = 0.08  # inches: the side of a cell whose token can just be read
 
 
-COLUMNS = {
-    "column": str,
-    "iteration": int,
-    "target_position": int,
-    "target": str,
-    "position": int,
-    "token": str,
-    "drawn": float,
-    "heading": str,
-    "title": str,
+COLUMNS: Columns = {
+    str: ("column", "target", "token", "heading", "title"),
+    int: ("iteration", "target_position", "position"),
+    float: ("drawn",),
 }
 
 
@@ -87,29 +82,18 @@ def sentence_of(task: Task, dump: dict[str, Any], number: int) -> Sentence:
     return Sentence(title, words(sentences.source[number]), target, column)
 
 
-@dataclass(frozen=True)
-class Block:
-    """A column of a run at the checkpoints, one array (distributions, source) for each."""
-
-    heading: str
-    name: str
-    run: str
-    values: list[np.ndarray]
-    drawn: list[np.ndarray]
-
-
-def blocks_of(
+def rows_of_sentence(
     sentence: Sentence, runs: RunNames, iterations: list[int], columns: dict[str, Column]
-) -> list[Block]:
-    """α of the gold run, β of the uniform run and compared columns (Δ) of the gold run.
+) -> Rows:
+    """Blocks: α of the gold run, β of the uniform run and compared columns (Δ) of the gold run.
 
     What is not α is divided by the largest absolute value of its distribution, since these grow
     over training. A translation's β, a log-probability, is taken relative to its mean over the
-    source tokens first.
+    source tokens first. The first row of each block has its heading.
     """
     chosen = {"alpha": ("α", runs.gold), "beta": ("βᵘᶠ", runs.uniform)}
     chosen |= {name: (c.symbol, runs.gold) for name, c in columns.items() if c.compared}
-    blocks = []
+    rows: Rows = []
     for name, (symbol, run) in chosen.items():
         found = [sentence.column(name, run, iteration) for iteration in iterations]
         values = [value for value in found if value is not None]
@@ -120,10 +104,25 @@ def blocks_of(
             drawn = [value - value.mean(axis=1, keepdims=True) for value in drawn]
         if name != "alpha":
             drawn = [value / largest(value) for value in drawn]
-        words = f"{symbol}: {columns[name].words or name}"
         of_run = "with uniform attention" if run == runs.uniform else f"of the gold run, {run}"
-        blocks.append(Block(f"{words} {of_run}", name, run, values, drawn))
-    return blocks
+        block = [
+            {
+                "column": name,
+                "run": run,
+                "iteration": iteration,
+                "target_position": None if sentence.target is None else row,
+                "target": None if sentence.target is None else printable(sentence.target[row]),
+                "position": place,
+                "token": printable(sentence.source[place]),
+                # float32: the shortest decimals that are read as the same
+                "value": float(str(value[row, place])),
+                "drawn": float(str(shown[row, place])),
+            }
+            for iteration, value, shown in zip(iterations, values, drawn)
+            for row, place in product(*map(range, value.shape))
+        ]
+        rows += with_about(block, heading=f"{symbol}: {columns[name].words or name} {of_run}")
+    return with_about(rows, title=sentence.title)
 
 
 def largest(values: np.ndarray) -> np.ndarray:
@@ -131,36 +130,8 @@ def largest(values: np.ndarray) -> np.ndarray:
     return np.maximum(np.abs(values).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
-def rows_of_sentence(
-    sentence: Sentence, runs: RunNames, iterations: list[int], columns: dict[str, Column]
-) -> Rows:
-    """The numbers of :func:`blocks_of`. The first row of each block has its heading.
-
-    They are float32: ``str`` gives the shortest decimals that are read as the same float32.
-    """
-    rows: Rows = []
-    for block in blocks_of(sentence, runs, iterations, columns):
-        of_block = [
-            {
-                "column": block.name,
-                "run": block.run,
-                "iteration": iteration,
-                "target_position": None if sentence.target is None else row,
-                "target": None if sentence.target is None else printable(sentence.target[row]),
-                "position": place,
-                "token": printable(sentence.source[place]),
-                "value": float(str(value[row, place])),
-                "drawn": float(str(drawn[row, place])),
-            }
-            for iteration, value, drawn in zip(iterations, block.values, block.drawn)
-            for row, place in product(*map(range, value.shape))
-        ]
-        rows += with_about(of_block, heading=block.heading)
-    return with_about(rows, title=sentence.title)
-
-
 def draw(rows: Rows, style: Style) -> Any:
-    """The blocks of :func:`blocks_of`, one below the other, and below them their colour bars.
+    """The blocks of :func:`rows_of_sentence`, below one another, and their colour bars.
 
     One distribution: a row for each checkpoint. Several (a translation): a map of target × source
     for each, as many beside one another as can be read.

@@ -15,6 +15,7 @@ from attention_dynamics.views.drawing import (
     PURPLE,
     SKY,
     VERMILION,
+    Columns,
     Rows,
     Style,
     figure_width,
@@ -35,16 +36,10 @@ LINES = [
 ]
 
 
-COLUMNS = {
-    "panel": str,
-    "label": str,
-    "word": str,
-    "iteration": int,
-    "value": float,
-    "low": float,
-    "high": float,
-    "title": str,
-    "ranked_at": int,
+COLUMNS: Columns = {
+    str: ("panel", "label", "word", "title"),
+    int: ("iteration", "ranked_at"),
+    float: ("value", "low", "high"),
 }
 
 
