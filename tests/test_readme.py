@@ -189,6 +189,6 @@ def test_flags_are_in_the_table(task, capsys):
         status, out, _ = call_script(task, path.name, "--help", capsys=capsys)
         assert status == 0
         shown = set(re.findall(r"--\w+", out))
-        assert "--help" in shown and len(shown) > 2
+        assert "--help" in shown and len(shown) > 1
         assert shown - everywhere <= documented, path.name
         assert path.name in text or path.name == "collect_classification_stats.py"
