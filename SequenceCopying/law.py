@@ -101,10 +101,13 @@ def main() -> None:
     tables.print_times(timings)
     tables.print_laws(laws, notes)
     print()
-    draw = partial(law_figure.draw, timings, laws)
-    drawing.write(draw, args.outputs_dir / args.name, args)
-    path = args.outputs_dir / f"{args.name}_fit.csv"
-    storage.save_csv(*tables.laws_csv(laws), path)
+    rows, path = law_figure.rows_of(timings), args.outputs_dir / args.name
+    header, fits = tables.laws_csv(laws)
+    named = [dict(zip(header, fit)) for fit in fits]
+    drawing.render(partial(law_figure.draw, rows, named), path, args)
+    drawing.save_rows(rows, path.with_name(f"{args.name}.csv"))
+    path = path.with_name(f"{args.name}_fit.csv")
+    storage.save_csv(header, fits, path)
     print(path)
 
 

@@ -13,7 +13,6 @@ example:
 """
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 from attention_dynamics import cli
@@ -78,12 +77,12 @@ def main() -> None:
     for line in missing:
         print(line)
     if results:
-        draw = partial(copying.draw, copying.by_label(results))
-        drawing.write(draw, args.outputs_dir / args.name, args)
+        rows = copying.rows_of(copying.by_label(results))
+        drawing.write(rows, copying.draw, args.outputs_dir / args.name, args)
     if curves:
         kinds = histories.kinds_of_combinations(curves)
-        draw = partial(copying.draw, dict(zip(kinds, curves)))
-        drawing.write(draw, args.outputs_dir / f"{args.name}_heads", args)
+        rows = copying.rows_of(dict(zip(kinds, curves)))
+        drawing.write(rows, copying.draw, args.outputs_dir / f"{args.name}_heads", args)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,23 @@
 """What the published grid costs, and how long it takes on 1, 10 or 100 workers: a simulation.
 
 reads:   nothing but the tables; rates are those of estimates.py, and the assumptions below
-writes:  docs/cluster_cost.csv and docs/cluster_cost.png; a table to the terminal
+writes:  results/cluster_cost.csv; a table to the terminal
+next:    python results/draw.py cluster_cost
 
 example:
   python benchmarks/grid_cost.py
 """
 
-import csv
 import heapq
-import io
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 from attention_dynamics import cluster, grid
 from attention_dynamics.estimates import COPIER_STEP, RESUME, TRANSLATOR
 from attention_dynamics.files import storage
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 OVERHEAD = 10.0  # seconds of the scheduler, the engine and importing torch, a job
 LAST = 300.0  # seconds to collect, to draw and to write a page, each
 TARGETS = ("all", "classification")
@@ -184,22 +178,6 @@ def cells(row: list[float]) -> str:
     return " | ".join([f"{count:.0f}", *(f"{hour:,.1f}" for hour in hours), f"{disk:.1f} GB"])
 
 
-def draw(rows: list[Row], path: Path) -> None:
-    figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
-    for color, target in zip(("C0", "C1"), TARGETS):
-        workers, hours = zip(*((n, hours) for name, n, hours in rows if name == target))
-        axes.loglog(workers, hours, "o-", color=color, label=target)
-        axes.loglog(workers, [hours[0] / n for n in workers], ":", color=color)
-    axes.set(
-        xlabel="workers, one core each (dotted: no job waits)", ylabel="hours until the report"
-    )
-    axes.set_xticks([1, 10, 100], ["1", "10", "100"])
-    axes.legend()
-    contents = io.BytesIO()
-    figure.savefig(contents, dpi=150)
-    storage.save_bytes(contents.getvalue(), path)
-
-
 def main() -> None:
     every = cluster.all_jobs()
     rows: list[Row] = []
@@ -214,12 +192,8 @@ def main() -> None:
         for workers in WORKERS:
             rows.append((target, workers, makespan(jobs, seconds, workers) / 3600))
             print(f"{workers:>4} workers {rows[-1][2]:>8.1f} h")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("target", "workers", "hours"))
-    writer.writerows((target, workers, f"{hours:.2f}") for target, workers, hours in rows)
-    storage.save_text(text.getvalue(), DOCS / "cluster_cost.csv")
-    draw(rows, DOCS / "cluster_cost.png")
+    written = ((target, workers, f"{hours:.2f}") for target, workers, hours in rows)
+    storage.save_csv(("target", "workers", "hours"), written, RESULTS / "cluster_cost.csv")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ the gold run; the first setting is the reference. Settings may differ in their e
 
 reads:   in each FOLDER: <dataset>_logs.pkl, from eval_dump.py
 writes:  a table to the terminal; the same as CSV and curves over training:
-         outputs/<dataset>_settings.csv, .png and .pdf
+         outputs/<dataset>_settings.csv, .png and .pdf; outputs/<dataset>_settings_curves.csv
 next:    docs/files.md, "Tables over settings", says how to read them
 
 example:

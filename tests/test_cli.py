@@ -61,7 +61,7 @@ def test_other_errors_keep_their_traceback():
 
 STAGES = [
     path.relative_to(ROOT).as_posix()
-    for folder in ("classification", "translation", "SequenceCopying", ".")
+    for folder in ("classification", "translation", "SequenceCopying", "results", ".")
     for path in sorted((ROOT / folder).glob("*.py"))
 ]
 
@@ -75,7 +75,10 @@ def test_every_help_says_what_is_read_and_written_and_gives_an_example(stage, ca
         assert f"\n{heading}" in out, heading
     example = out.rstrip().splitlines()[-1]
     # one script is called by another's name too
-    assert example.startswith(f"  python {script}") or "collect_classification_stats.py" in stage
+    assert (
+        example.startswith((f"  python {script}", f"  python {stage}"))
+        or "collect_classification_stats.py" in stage
+    )
     assert "by itself" not in out and "go on" not in out and "None)" not in out
 
 

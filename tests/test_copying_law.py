@@ -57,7 +57,7 @@ class TestFit:
         assert values == pytest.approx({"length": 0.7, "vocab": 0.3, "none": 0.4}, abs=1e-3)
         assert found.intercept == pytest.approx(4, abs=1e-3)
         assert found.r2 > 0.9999
-        predicted = found.predict(np.array([4.0, 24.0]), 32, "none")
+        predicted = power_law.predict(found.intercept, values, np.array([4.0, 24.0]), 32, "none")
         assert np.log(predicted) == pytest.approx(
             4.4 + 0.7 * np.log([4, 24]) + 0.3 * np.log(32), abs=1e-3
         )

@@ -70,7 +70,8 @@ def dump() -> dict:
 
 def draw_dynamics(n_runs: int = 2, gold=GOLD, style: str = "light", **changes):
     """The figure and its rows."""
-    return dynamics.draw_dynamics(KEY, summary(**changes), COLUMNS, n_runs, gold, STYLES[style])
+    rows = dynamics.rows_of_summary(KEY, summary(**changes), COLUMNS, n_runs, gold)
+    return dynamics.draw(rows, STYLES[style]), rows
 
 
 def markers(axis) -> dict[str, tuple[float, float]]:
@@ -90,7 +91,7 @@ class TestDynamics:
     def test_markers_stand_where_a_level_is_first_exceeded(self):
         figure, _ = draw_dynamics()
         left, right = figure.axes
-        color = {name: line["color"] for name, line in lines_of(COLUMNS).items()}
+        color = {name: line["color"] for name, line in lines_of(["agr_grad"]).items()}
         assert markers(left) == {color["agr_unif"]: (20, 0.5), color["agr_grad"]: (10, 0.2)}
         assert markers(right) == {
             color["agr_unif"]: (20, 0.8),
@@ -104,7 +105,7 @@ class TestDynamics:
 
     def test_a_level_that_equals_the_curve_is_not_exceeded(self):
         figure, _ = draw_dynamics(agr_unif=0.5)
-        assert markers(figure.axes[0])[lines_of(COLUMNS)["agr_unif"]["color"]] == (40, 0.6)
+        assert markers(figure.axes[0])[lines_of(["agr_grad"])["agr_unif"]["color"]] == (40, 0.6)
 
     def test_curves(self):
         """The gold run's performance is not in the colour of the comparison runs' mean."""
@@ -147,8 +148,8 @@ class TestDynamics:
         assert "attention, evidence: A(α, βᵘᶠ) = 0.300, ξ = 43.4" in legend(figure)
         assert figure.axes[1].get_ylabel() == "accuracy on test sentences (%)"
         key = (*KEY[:3], "val_bleu")
-        args = (summary(alpha_perfs=perfs, best_perf=66.31), COLUMNS, 2, GOLD, LIGHT)
-        figure, _ = dynamics.draw_dynamics(key, *args)
+        args = (summary(alpha_perfs=perfs, best_perf=66.31), COLUMNS, 2, GOLD)
+        figure = dynamics.draw(dynamics.rows_of_summary(key, *args), LIGHT)
         assert figure.axes[1].get_ylabel() == "BLEU on validation sentences"
 
     def test_a_single_iteration(self):
@@ -170,8 +171,8 @@ class TestDynamics:
     def test_rows_are_the_numbers_that_are_drawn(self):
         """A level and the best performance are lines without an iteration; ξ is at a marker."""
         rows = draw_dynamics(intervals={"agr_unif": (0.25, 0.35)})[1]
-        found = {tuple(row.values())[:3]: tuple(row.values())[3:] for row in rows}
-        assert list(rows[0]) == ["panel", "series", "iteration", "value", "low", "high"]
+        found = {tuple(row.values())[:3]: tuple(row.values())[3:6] for row in rows}
+        assert list(rows[0])[:6] == ["panel", "series", "iteration", "value", "low", "high"]
         assert found["agreement", "comparison runs", 20] == (0.5, 0.49, 0.51)
         assert found["performance", "gold run", 40] == (0.9, None, None)
         assert found["agreement", "agr_unif", None] == (0.3, 0.25, 0.35)
@@ -200,7 +201,8 @@ def shown(source: str, entries: slice, target: str = "", **changes) -> Sentence:
 
 
 def draw_sentence(sentence_: Sentence, iterations: list[int], columns=COLUMNS):
-    return sentence.draw_sentence(sentence_, RUNS, iterations, columns, LIGHT)
+    rows = sentence.rows_of_sentence(sentence_, RUNS, iterations, columns)
+    return sentence.draw(rows, LIGHT), rows
 
 
 class TestSentence:
@@ -291,7 +293,7 @@ class TestSentence:
         np.testing.assert_allclose(drawn, np.concatenate([i.ravel() for i in images(figure)]))
         beta = dump()["beta"]["uniform", 40][1:]
         chosen = [r for r in rows if (r["column"], r["iteration"]) == ("beta", 40)]
-        assert [row["value"] for row in chosen] == [float(value) for value in beta]
+        assert [np.float32(row["value"]) for row in chosen] == list(beta)
         assert [(row["target"], row["token"]) for row in chosen] == [
             *(("u", "x"), ("u", "y"), ("v", "x"), ("v", "y"))
         ]
@@ -434,15 +436,18 @@ class TestPlot:
         assert corner["_dark"][:3] == pytest.approx([0x14 / 255, 0x17 / 255, 0x1A / 255])
 
     def test_a_figure_of_the_table_is_drawn(self, outputs, monkeypatch):
-        def draw(material, style):
+        def rows_of(material):
             assert (material.key, material.iterations) == (KEY, ITERATIONS)
+            return [{"word": 'a,"b', "value": 0.5}, {"word": "c", "value": None}]
+
+        def draw(rows, style):
             assert style is LIGHT
             figure, axis = drawing.pyplot().subplots()
-            axis.set_title(material.dump["vocab"][0])
+            axis.set_title(rows[1]["word"])
             assert figure.get_size_inches()[0] == drawing.WIDTHS["page"]
-            return figure, [{"word": 'a,"b', "value": 0.5}, {"word": "c", "value": None}]
+            return figure
 
-        monkeypatch.setitem(FIGURES, "another", Figure("another", "a caption", draw))
+        monkeypatch.setitem(FIGURES, "another", Figure("another", "a caption", rows_of, draw))
         plotting.plot_dynamics(arguments(outputs, formats=["png"]), TASK)
         assert (outputs / "toy_another.png").read_bytes().startswith(b"\x89PNG")
         assert (outputs / "toy_another.csv").read_text() == 'word,value\n"a,""b",0.5\nc,\n'

@@ -125,8 +125,9 @@ def test_script(task, tmp_path, capsys):
         table, _, notes = out.partition("\nMean ± ")
         assert all(len(line) <= LINE for line in table.splitlines())
         path = out_dir / "toy_settings.csv"
-        assert notes.splitlines()[-3:] == [
-            str(path.with_suffix(".png")), str(path.with_suffix(".svg")), str(path),
+        assert notes.splitlines()[-4:] == [
+            str(path.with_suffix(".png")), str(path.with_suffix(".svg")),
+            str(out_dir / "toy_settings_curves.csv"), str(path),
         ]  # fmt: skip
         rows = {(row["setting"], row["figure"]): row for row in csv.DictReader(path.open())}
         assert len(rows) == 4 * len(FIGURES)

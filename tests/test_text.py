@@ -77,7 +77,7 @@ def test_figures(folder, dump):
         if not figure.from_results:
             style = drawing.STYLES["light"]
             with drawing.drawn_in(style, 6.9):
-                figure.draw(material, style)[0].canvas.draw()
+                figure.draw(figure.rows(material), style).canvas.draw()
 
 
 def test_explorer(folder, dump, tmp_path, capsys):

@@ -18,6 +18,7 @@ from attention_dynamics.analysis.words import DERIVED, Words, words_of
 from attention_dynamics.classification.task import TASK
 from attention_dynamics.files import storage
 from attention_dynamics.translation.task import TASK as TRANSLATION
+from attention_dynamics.views.drawing import STYLES
 from attention_dynamics.views.figures import words as figure
 
 classification = partial(call_script, "classification", "words.py", "--dataset", "toy")
@@ -247,7 +248,8 @@ def test_the_figure_draws_words_as_they_are(tmp_path):
     words = words_of(TASK, dump, {}, NAMES, "val")
     shown = words.written(TASK, dump["vocab"])
     places = np.array([shown.index("_under"), shown.index("$a$b")])
-    drawn, rows = figure.draw_words(words, {0: places, 1: places[:1]}, shown, 50, "toy")
+    rows = figure.rows_of_words(words, {0: places, 1: places[:1]}, shown, 50, "toy")
+    drawn = figure.draw(rows, STYLES["light"])
     axes = drawn.get_axes()
     texts = [text.get_text() for text in axes[0].get_legend().get_texts()]
     assert texts == [" _under", r" \$a\$b"]

@@ -17,7 +17,7 @@ and as many parameters, by Akaike's criterion, and with a power law that may ben
 arXiv:2505.17863) find a power law for the emergence of sparse attention.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,14 +75,19 @@ class Law:
     preferred: float
     curvature: Coefficient | None
 
-    def predict(self, length: np.ndarray, vocab: int, repetition: str) -> np.ndarray:
-        """Steps (lengths,) by the law: the median, as the errors of log steps are symmetric."""
-        terms = {"length": np.log(length), "vocab": np.log(vocab), repetition: 1.0}
-        logs = self.intercept + sum(
-            coefficient.value * terms.get(name, 0.0)
-            for name, coefficient in self.coefficients.items()
-        )
-        return np.exp(logs)
+
+def predict(
+    intercept: float, terms: Mapping[str, float], length: np.ndarray, vocab: int, repetition: str
+) -> np.ndarray:
+    """Steps (lengths,) by a law: the median, as the errors of log steps are symmetric.
+
+    Parameters
+    ----------
+    terms : values of its coefficients
+    """
+    factors = {"length": np.log(length), "vocab": np.log(vocab), repetition: 1.0}
+    logs = intercept + sum(value * factors.get(name, 0.0) for name, value in terms.items())
+    return np.exp(logs)
 
 
 @dataclass(frozen=True)

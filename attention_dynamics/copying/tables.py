@@ -1,6 +1,5 @@
 """The tables that the scripts print, and the survey of heads and the fitted laws as rows of CSV."""
 
-from collections.abc import Iterable
 from itertools import groupby
 
 import numpy as np
@@ -177,7 +176,7 @@ def interval(coefficient: Coefficient | None) -> str:
     return f"{coefficient.value:.3f} [{coefficient.low:.3f}, {coefficient.high:.3f}]"
 
 
-def laws_csv(laws: list[Law]) -> tuple[list[str], Iterable[list]]:
+def laws_csv(laws: list[Law]) -> tuple[list[str], list[list]]:
     """Header and rows: a row for each coefficient of each law; the fit's own figures in each."""
     own = ("time", "repetition", "seeds", "censored")
     fit = ("intercept", "r2", "sigma", "spread", "delta_aic", "preferred")

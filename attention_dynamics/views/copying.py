@@ -10,6 +10,7 @@ from attention_dynamics.copying.histories import LEARNED, History, has_learned
 from attention_dynamics.views.drawing import (
     BLUE,
     VERMILION,
+    Columns,
     Rows,
     Style,
     figure_width,
@@ -29,6 +30,13 @@ LAW_CAPTION = (
     "length. Small: each seed; open: a seed that does not get there by the last update; large: the "
     "median; lines: the fitted power law."
 )
+
+COLUMNS: Columns = {
+    str: ("experiment", "model"),
+    bool: ("learned",),
+    int: ("step",),
+    float: ("token_accuracy", "attention_accuracy"),
+}
 
 Histories = Mapping[Any, History]  # by seed, or by the seeds of the heads
 
@@ -64,18 +72,34 @@ def described(settings: dict[str, Any]) -> str:
     return f"{length} of {n_vocab} tokens" + ("" if settings.get("no_rep") else ", repeated")
 
 
-def draw(experiments: Mapping[str, Histories], _style: Style) -> tuple[Any, Rows]:
-    """Token accuracy and attention accuracy over steps: a row of panels for each experiment.
+def rows_of(experiments: Mapping[str, Histories]) -> Rows:
+    """A row for each experiment, model and step; models that learned to copy and others apart.
 
-    Models that learned to copy and models that did not have colours and means of their own: a mean
-    of both would be the curve of no model. An experiment without histories is left out.
-
-    Returns
-    -------
-    a figure of matplotlib, and its numbers
+    Both have means of their own: a mean of both would be the curve of no model. An experiment
+    without histories is left out.
     """
+    rows: Rows = []
+    for label, histories in experiments.items():
+        for outcome in OUTCOMES:
+            group = {name: h for name, h in histories.items() if has_learned(h) is outcome}
+            if not group:
+                continue
+            means = {
+                column: np.mean([h[column] for h in group.values()], axis=0) for column in PANELS
+            }
+            for name, curves in [*group.items(), ("mean", means)]:
+                model = {"experiment": label, "learned": outcome, "model": numbered(name)}
+                rows += [
+                    model | {"step": step} | {column: float(curves[column][i]) for column in PANELS}
+                    for i, step in enumerate(next(iter(group.values()))["step"])
+                ]
+    return rows
+
+
+def draw(rows: Rows, _style: Style) -> Any:
+    """Token accuracy and attention accuracy over steps: a row of panels for each experiment."""
     plt = pyplot()
-    shown = {label: histories for label, histories in experiments.items() if histories}
+    shown = list(dict.fromkeys(row["experiment"] for row in rows))
     figure, axes = plt.subplots(
         len(shown),
         len(PANELS),
@@ -86,34 +110,28 @@ def draw(experiments: Mapping[str, Histories], _style: Style) -> tuple[Any, Rows
         layout="constrained",
     )
     handles: dict[bool, Any] = {}
-    rows: Rows = []
-    for line, (label, histories) in zip(axes, shown.items()):
-        groups = {
-            outcome: {name: h for name, h in histories.items() if has_learned(h) is outcome}
-            for outcome in OUTCOMES
-        }
-        n_learned, steps = len(groups[True]), next(iter(histories.values()))["step"]
-        line[0].set_title(f"{plain(label)}: {n_learned} of {len(histories)} learned", loc="left")
-        for outcome, group in groups.items():
+    for line, label in zip(axes, shown):
+        counts = dict.fromkeys(OUTCOMES, 0)
+        for outcome, (words, color, dashes) in OUTCOMES.items():
+            group = [row for row in rows if (row["experiment"], row["learned"]) == (label, outcome)]
             if not group:
                 continue
-            words, color, dashes = OUTCOMES[outcome]
-            means = {
-                column: np.mean([h[column] for h in group.values()], axis=0) for column in PANELS
-            }
+            steps = list(dict.fromkeys(row["step"] for row in group))
+            means = [row for row in group if row["model"] == "mean"]
+            models = [row for row in group if row["model"] != "mean"]
             for axis, column in zip(line, PANELS):
-                values = np.array([history[column] for history in group.values()]).T
-                axis.plot(steps, values, color=color, linewidth=0.5, alpha=0.4)
+                values = np.array([row[column] for row in models]).reshape(-1, len(steps))
+                axis.plot(steps, values.T, color=color, linewidth=0.5, alpha=0.4)
                 (handles[outcome],) = axis.plot(
-                    *(steps, means[column]), color=color, linestyle=dashes, linewidth=2, label=words
+                    *(steps, [row[column] for row in means]),
+                    color=color,
+                    linestyle=dashes,
+                    linewidth=2,
+                    label=words,
                 )
-            for name, curves in [*group.items(), ("mean", means)]:
-                words = "mean" if name == "mean" else numbered(name)
-                rows += [
-                    {"experiment": label, "learned": outcome, "model": words, "step": step}
-                    | {column: float(curves[column][i]) for column in PANELS}
-                    for i, step in enumerate(steps)
-                ]
+                counts[outcome] = len(values)
+        learned = f"{counts[True]} of {sum(counts.values())} learned"
+        line[0].set_title(f"{plain(label)}: {learned}", loc="left")
         for axis, title in zip(line, PANELS.values()):
             axis.margins(x=0)
             axis.set_ylim(-0.03, 1.03)
@@ -127,9 +145,9 @@ def draw(experiments: Mapping[str, Histories], _style: Style) -> tuple[Any, Rows
         ncols=2,
         handlelength=3,
     )
-    return figure, rows
+    return figure
 
 
-def numbered(name: int | tuple[int, ...]) -> str:
-    """A seed, or the seeds of the heads with spaces between."""
+def numbered(name: int | str | tuple[int, ...]) -> str:
+    """A seed or "mean", or the seeds of the heads with spaces between."""
     return " ".join(map(str, name)) if isinstance(name, tuple) else str(name)

@@ -2,14 +2,15 @@
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
-from attention_dynamics.analysis.columns import Column
-from attention_dynamics.files import storage
+from attention_dynamics.cli import InputError
+from attention_dynamics.files import storage, tabular
 from attention_dynamics.text import printable
 
 FORMATS = ("png", "pdf", "svg")
@@ -19,8 +20,10 @@ WIDTHS = {"page": 6.9, "column": 3.3}  # inches, of a text page and of one of it
 BLUE, GREEN, PURPLE, VERMILION, ORANGE, SKY = (f"C{number}" for number in range(6))
 GREY = "#808080"  # seen on white and on black
 
-# A row of a figure's CSV. All rows of a figure have the same keys.
+# All that a figure is drawn from: the rows of its CSV, which have the same keys.
 Rows = list[dict[str, Any]]
+# The columns that a figure needs of its CSV, by what is in them. Numbers may be missing (None).
+Columns = dict[type, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -88,15 +91,17 @@ COMPARED_LINES = (
 )
 
 
-def lines_of(columns: Mapping[str, Column]) -> dict[str, dict[str, Any]]:
-    """How each level is drawn, in terms of matplotlib; a level without a line is not drawn."""
-    compared = [f"agr_{name}" for name, column in columns.items() if column.compared]
-    return {
-        "agr_unif": line(BLUE, "--", "o", 9),
-        "agr_px": line(GREEN, "-.", "s", 5),
-        **dict(zip(compared, cycle(COMPARED_LINES))),
-        "baseline": line(GREY, ":", "", 0),
-    }
+LEVEL_LINES = {
+    "agr_unif": line(BLUE, "--", "o", 9),
+    "agr_px": line(GREEN, "-.", "s", 5),
+    "baseline": line(GREY, ":", "", 0),
+}
+
+
+def lines_of(levels: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """How each level is drawn, in terms of matplotlib: those of compared columns in their order."""
+    compared = [name for name in levels if name not in LEVEL_LINES]
+    return LEVEL_LINES | dict(zip(compared, cycle(COMPARED_LINES)))
 
 
 def pyplot() -> Any:
@@ -196,32 +201,67 @@ def variant(style: str = "light", width: str = "page") -> str:
     return "".join(f"_{word}" for word in (width, style) if word not in ("page", "light"))
 
 
+def with_about(rows: Rows, **about: Any) -> Rows:
+    """The rows with more columns, of the figure as a whole: only the first row has their values."""
+    return [row | (dict.fromkeys(about) if number else about) for number, row in enumerate(rows)]
+
+
 def write(
-    draw: Callable[[Style], tuple[Any, Rows]], path: Path, args: argparse.Namespace
-) -> list[Any]:
+    rows: Rows, draw: Callable[[Rows, Style], Any], path: Path, args: argparse.Namespace
+) -> None:
+    """Draw a figure (:func:`render`), and write its rows: ``<path>.csv``."""
+    render(partial(draw, rows), path, args)
+    save_rows(rows, path.with_name(f"{path.name}.csv"))
+
+
+def render(draw: Callable[[Style], Any], path: Path, args: argparse.Namespace) -> None:
     """Draw a figure in each style and width, and write it in each format.
 
     Parameters
     ----------
-    draw : gives a figure of matplotlib, and the numbers that it shows: ``<path>.csv``
+    draw : gives a figure of matplotlib
     path : without an ending
     args : with the flags of :func:`add_flags`
-
-    Returns
-    -------
-    the figures, closed
     """
-    figures = []
-    rows: Rows = []
     for width, style in product(args.width, args.style):
         with drawn_in(STYLES[style], WIDTHS[width]):
-            figure, rows = draw(STYLES[style])
-            figures.append(figure)
+            figure = draw(STYLES[style])
             save(figure, path.with_name(path.name + variant(style, width)), args.formats)
-    file_path = path.with_name(f"{path.name}.csv")
-    storage.save_csv(rows[0], (map(row.get, rows[0]) for row in rows), file_path)
-    print(file_path)
-    return figures
+
+
+def save_rows(rows: Rows, path: Path) -> None:
+    """Write the CSV that :func:`read_rows` reads, and print its name."""
+    storage.save_csv(rows[0], (map(row.get, rows[0]) for row in rows), path)
+    print(path)
+
+
+def read_rows(path: Path, columns: Columns) -> Rows:
+    """The rows of a figure from its CSV; an empty cell of a number is None.
+
+    Raises
+    ------
+    InputError
+        where the file or a column is missing, or a row is damaged; it names the line.
+    """
+    rows: Rows = []
+    kinds = {name: kind for kind, names in columns.items() for name in names}
+    wanted = [tabular.Column("which the figure needs", name, ()) for name in kinds]
+    for number, cells in tabular.read_columns(path, wanted):
+        row: dict[str, Any] = {}
+        for (name, kind), cell in zip(kinds.items(), cells):
+            try:
+                row[name] = cell if kind is str else READ[kind](cell) if cell else None
+            except (KeyError, ValueError):
+                raise InputError(f"{path}, line {number}: {name} cannot be {cell!r}") from None
+        rows.append(row)
+    return rows
+
+
+READ: dict[type, Callable[[str], Any]] = {
+    int: int,
+    float: float,
+    bool: {"True": True, "False": False}.__getitem__,
+}
 
 
 def save(figure: Any, path: Path, formats: list[str]) -> None:

@@ -5,11 +5,19 @@ from typing import Any
 import numpy as np
 
 from attention_dynamics.copying.law import REPETITION, Timing
-from attention_dynamics.copying.power_law import Law
-from attention_dynamics.views.drawing import Rows, Style, figure_width, pyplot
+from attention_dynamics.copying.power_law import predict
+from attention_dynamics.views.drawing import Columns, Rows, Style, figure_width, pyplot
 
 LABELS = {"copies": "updates until copying", "attends": "updates until attending"}
 MARKERS = "osDv^"
+COLUMNS: Columns = {
+    str: ("repetition",),
+    int: ("vocab", "length", "copies", "attends", "last"),
+}
+FIT_COLUMNS: Columns = {
+    str: ("time", "repetition", "term"),
+    float: ("value", "intercept"),
+}
 
 
 def rows_of(timings: list[Timing]) -> Rows:
@@ -30,21 +38,22 @@ def rows_of(timings: list[Timing]) -> Rows:
     ]
 
 
-def draw(timings: list[Timing], laws: list[Law], style: Style) -> tuple[Any, Rows]:
+def draw(rows: Rows, fits: Rows, style: Style) -> Any:
     """Both times over length, log-log: a row of panels for each, a column for each repetition.
 
     Lines are the law that was fitted to the panel's own kind of repetition.
 
-    Returns
-    -------
-    a figure of matplotlib, and its numbers
+    Parameters
+    ----------
+    rows : of :func:`rows_of`
+    fits : of ``copying.tables.laws_csv``
     """
     from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
     plt = pyplot()
-    kinds = [kind for kind in REPETITION if any(t.cell.repetition == kind for t in timings)]
-    vocabs = sorted({timing.cell.vocab for timing in timings})
-    lengths = sorted({timing.cell.length for timing in timings})
+    kinds = [kind for kind in REPETITION if any(row["repetition"] == kind for row in rows)]
+    vocabs = sorted({row["vocab"] for row in rows})
+    lengths = sorted({row["length"] for row in rows})
     figure, axes = plt.subplots(
         *(len(LABELS), len(kinds)),
         figsize=(figure_width(), 4.2),
@@ -56,20 +65,20 @@ def draw(timings: list[Timing], laws: list[Law], style: Style) -> tuple[Any, Row
     for line, (time, label) in zip(axes, LABELS.items()):
         line[0].set_ylabel(label)
         for axis, kind in zip(line, kinds):
-            law = next((one for one in laws if (one.time, one.repetition) == (time, kind)), None)
+            law = [fit for fit in fits if (fit["time"], fit["repetition"]) == (time, kind)]
             for i, vocab in enumerate(vocabs):
-                mine = [t for t in timings if (t.cell.repetition, t.cell.vocab) == (kind, vocab)]
+                mine = [row for row in rows if (row["repetition"], row["vocab"]) == (kind, vocab)]
                 if not mine:
                     continue
                 color, marker = style.colors[i % len(style.colors)], MARKERS[i % len(MARKERS)]
                 shift = 1.03 ** (i - (len(vocabs) - 1) / 2)  # so that vocabularies do not overlap
                 seen: dict[int, list[float]] = {}
-                for timing in mine:
-                    at = getattr(timing, time)
-                    seen.setdefault(timing.cell.length, []).append(np.inf if at is None else at)
+                for row in mine:
+                    length, at = row["length"], row[time]
+                    seen.setdefault(length, []).append(np.inf if at is None else at)
                     axis.plot(
-                        timing.cell.length * shift,
-                        timing.last if at is None else at,
+                        length * shift,
+                        row["last"] if at is None else at,
                         *(marker,),
                         color=color,
                         markersize=3,
@@ -87,10 +96,11 @@ def draw(timings: list[Timing], laws: list[Law], style: Style) -> tuple[Any, Row
                     markersize=6,
                     label=f"vocabulary {vocab}",
                 )
-                if law is not None:
+                if law:
+                    terms = {fit["term"]: fit["value"] for fit in law}
                     span = np.geomspace(lengths[0], lengths[-1], 50)
                     axis.plot(
-                        *(span * shift, law.predict(span, vocab, kind)),
+                        *(span * shift, predict(law[0]["intercept"], terms, span, vocab, kind)),
                         color=color,
                         linestyle=("-", "--", "-.", ":")[i % 4],
                     )
@@ -108,4 +118,4 @@ def draw(timings: list[Timing], laws: list[Law], style: Style) -> tuple[Any, Row
         axis.set_xlabel("length (log scale)")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(vocabs), 4))
-    return figure, rows_of(timings)
+    return figure

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,7 @@ def plot_dynamics(args: argparse.Namespace, task: Task) -> None:
             print(f"{old}: run {task.collect_script} again", file=sys.stderr)
         for figure in FIGURES.values():
             path = (args.out_dir or args.outputs_dir) / f"{dataset}_{figure.name}"
-            drawing.write(partial(figure.draw, material), path, args)
+            drawing.write(figure.rows(material), figure.draw, path, args)
 
 
 def choose(

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from attention_dynamics import cli
 from attention_dynamics.analysis import settings
 from attention_dynamics.analysis.dump import dump_path, load_dump
@@ -20,13 +22,29 @@ from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
 from attention_dynamics.views import folders
 from attention_dynamics.views.drawing import (
+    STYLES,
     WIDTHS,
+    Columns,
+    Rows,
+    Style,
     iteration_axis,
     plain,
     pyplot,
+    save_rows,
+    with_about,
 )
 
 LINE = 120  # characters that a line of the text table has at most
+PANELS = {  # and the onset that a tick shows
+    OF_ALPHA: ("A(α, α of another seed) ({metric})", "onset_alpha"),
+    "normal": ("A(α, β of another seed) ({metric})", "onset_normal"),
+    "performance": ("performance ({performance})", None),
+}
+COLUMNS: Columns = {
+    str: ("setting", "panel", "dataset", "metric", "split", "performance"),
+    int: ("iteration",),
+    float: ("mean", "half_width", "onset"),
+}
 DIGITS = {"share": 3, "nats": 2, "updates": 0}
 
 
@@ -79,7 +97,9 @@ def tabulate(args: argparse.Namespace, task: Task) -> None:
     written = csv_table(found, about)
     print(written.rstrip("\n") if args.format == "csv" else TABLES[args.format](found, about))
     storage.save_text(written, path)
-    folders.save_beside(path, partial(draw, found, about), args.formats)
+    rows = rows_of(found, about)
+    folders.save_beside(path, partial(draw, rows, STYLES["light"]), args.formats)
+    save_rows(rows, path.with_name(f"{path.stem}_curves.csv"))
     print(path)
 
 
@@ -211,41 +231,59 @@ def fields(spread: Spread) -> list[float | None]:
 TABLES = {"text": text_table, "markdown": markdown_table, "csv": csv_table}
 
 
-def draw(found: list[Setting], about: list[str]) -> Any:
+def rows_of(found: list[Setting], about: list[str]) -> Rows:
+    """A row for each setting, panel and evaluated iteration.
+
+    ``mean`` and ``half_width`` of the t interval are over seeds; ``onset`` is the mean onset of the
+    whole curve, or None.
+    """
+    rows: Rows = []
+    for setting in found:
+        for panel, (_, onset) in PANELS.items():
+            same = {"setting": setting.name, "panel": panel}
+            at = {"onset": setting.figures[onset].mean if onset else None}
+            for iteration, *numbers in zip(*settings.band(setting.seeds, panel)):
+                mean, half = (None if np.isnan(value) else float(value) for value in numbers)
+                rows.append(
+                    same | {"iteration": int(iteration), "mean": mean, "half_width": half} | at
+                )
+    return with_about(rows, **dict(zip(["dataset", "metric", "split", "performance"], about)))
+
+
+def draw(rows: Rows, _style: Style) -> Any:
     """Three panels over training: attention of seeds, evidence, performance; a line a setting.
 
     The band is the 95% t interval over seeds. A tick at the bottom of a panel is the mean onset.
     """
     plt = pyplot()
-    dataset, metric, split, performance = about
     figure, axes = plt.subplots(1, 3, figsize=(WIDTHS["page"] * 1.4, 3.4), layout="constrained")
-    panels = {
-        OF_ALPHA: (f"A(α, α of another seed) ({metric})", "onset_alpha"),
-        "normal": (f"A(α, β of another seed) ({metric})", "onset_normal"),
-        "performance": (f"performance ({performance})", None),
-    }
     dashes = ("-", "--", "-.", ":")
-    evaluated = sorted({it for setting in found for it in setting.seeds[0].performances})
-    for axis, (what, (label, onset)) in zip(axes, panels.items()):
-        for place, setting in enumerate(found):
-            look = {"color": f"C{place % 6}", "linestyle": dashes[place // 6 % 4]}
-            iterations, mean, half = settings.band(setting.seeds, what)
+    names = dict.fromkeys(row["setting"] for row in rows)
+    looks = {
+        name: {"color": f"C{place % 6}", "linestyle": dashes[place // 6 % 4]}
+        for place, name in enumerate(names)
+    }
+    evaluated = sorted({row["iteration"] for row in rows})
+    for axis, (panel, (label, _)) in zip(axes, PANELS.items()):
+        for name, look in looks.items():
+            mine = [row for row in rows if (row["setting"], row["panel"]) == (name, panel)]
+            columns = ([row[key] for row in mine] for key in ("iteration", "mean", "half_width"))
+            iterations, mean, half = (np.array(column, dtype=float) for column in columns)
             axis.plot(iterations, mean, marker=".", markersize=3, **look)
             axis.fill_between(
                 iterations, mean - half, mean + half, color=look["color"], alpha=0.15, linewidth=0
             )
-            at = setting.figures[onset].mean if onset else None
-            if at is not None:
+            if (at := mine[0]["onset"]) is not None:
                 axis.plot(
                     at, 0, marker=2, markersize=8, color=look["color"],
                     transform=axis.get_xaxis_transform(), clip_on=False,
                 )  # fmt: skip
         iteration_axis(axis, evaluated)
-        axis.set_ylabel(label)
-    for place, setting in enumerate(found):
-        look = {"color": f"C{place % 6}", "linestyle": dashes[place // 6 % 4]}
-        axes[0].plot([], [], label=plain(setting.name), **look)
+        axis.set_ylabel(label.format(**rows[0]))
+    for name, look in looks.items():
+        axes[0].plot([], [], label=plain(name), **look)
     axes[0].plot([], [], color="black", marker=2, linestyle="", label="tick: mean onset")
-    figure.suptitle(f"{dataset}, {split} sentences; band: 95% t interval over seeds")
-    figure.legend(loc="outside lower center", ncols=min(7, len(found) + 1))
+    of = "{dataset}, {split} sentences; band: 95% t interval over seeds"
+    figure.suptitle(of.format(**rows[0]))
+    figure.legend(loc="outside lower center", ncols=min(7, len(looks) + 1))
     return figure

@@ -3,7 +3,6 @@
 import argparse
 import difflib
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import storage
 from attention_dynamics.views import drawing
-from attention_dynamics.views.figures.words import LINES, MIN_COUNT, draw_words
+from attention_dynamics.views.figures.words import LINES, MIN_COUNT, draw, rows_of_words
 from attention_dynamics.views.plotting import chosen_iterations
 
 Rows = list[list[str]]
@@ -113,8 +112,7 @@ def show_words(args: argparse.Namespace, task: Task) -> None:
     of_labels = {label: chosen[: len(LINES)] for label, chosen in of_labels.items()}
     title = f"{args.dataset}, {args.split}"
     at = None if args.query else ranked_at[-1]
-    draw = partial(draw_words, words, of_labels, shown, at, title)
-    drawing.write(lambda style: draw(), path, args)
+    drawing.write(rows_of_words(words, of_labels, shown, at, title), draw, path, args)
 
 
 def queried(words: Words, shown: list[str], query: list[str]) -> np.ndarray:

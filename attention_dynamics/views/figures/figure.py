@@ -38,15 +38,16 @@ class Figure:
     Attributes
     ----------
     caption : for the report
-    draw : gives a figure of matplotlib, and the numbers that it shows, a dict for each row of
-        ``<dataset>_<name>.csv``. Sizes and colours that it does not name are those of the style
-        and width that are asked for
+    rows : all that is drawn, a dict for each row of ``<dataset>_<name>.csv``
+    draw : gives a figure of matplotlib, from the rows alone, so that it can be drawn again from the
+        CSV. Sizes and colours that it does not name are those of the style and width asked for
     from_results : it shows collected results, so it is as old as they are
     """
 
     name: str
     caption: str
-    draw: Callable[[Material, Style], tuple[Any, Rows]]
+    rows: Callable[[Material], Rows]
+    draw: Callable[[Rows, Style], Any]
     from_results: bool = False
 
 

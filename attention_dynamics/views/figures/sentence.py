@@ -11,12 +11,29 @@ import numpy as np
 from attention_dynamics.analysis.columns import Column
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.task import Task
-from attention_dynamics.views.drawing import Rows, Style, colormap, figure_width, plain, pyplot
+from attention_dynamics.text import printable
+from attention_dynamics.views.drawing import (
+    Columns,
+    Rows,
+    Style,
+    colormap,
+    figure_width,
+    plain,
+    pyplot,
+    with_about,
+)
 from attention_dynamics.views.figures.figure import Figure, Material, sentences_and_measure
 
 POINT = 1 / 72  # inches
 LARGEST_TEXT = 7  # points, of tokens
 CELL = 0.08  # inches: the side of a cell whose token can just be read
+
+
+COLUMNS: Columns = {
+    str: ("column", "target", "token", "heading", "title"),
+    int: ("iteration", "target_position", "position"),
+    float: ("drawn",),
+}
 
 
 @dataclass(frozen=True)
@@ -60,35 +77,23 @@ def sentence_of(task: Task, dump: dict[str, Any], number: int) -> Sentence:
     title = f"{dump['dataset']}, {kind} {number}"
     if sentences.labels is not None:
         label = int(sentences.labels[number])
-        title += f", label: {plain(dump.get('labels', ['0', '1'])[label])}"
+        title += f", label: {printable(dump.get('labels', ['0', '1'])[label])}"
     target = None if sentences.target is None else words(sentences.target[number])
     return Sentence(title, words(sentences.source[number]), target, column)
 
 
-@dataclass(frozen=True)
-class Block:
-    """A column of a run at the checkpoints, one array (distributions, source) for each."""
-
-    symbol: str
-    title: str
-    name: str
-    run: str
-    values: list[np.ndarray]
-    drawn: list[np.ndarray]
-
-
-def blocks_of(
+def rows_of_sentence(
     sentence: Sentence, runs: RunNames, iterations: list[int], columns: dict[str, Column]
-) -> list[Block]:
-    """α of the gold run, β of the uniform run and compared columns (Δ) of the gold run.
+) -> Rows:
+    """Blocks: α of the gold run, β of the uniform run and compared columns (Δ) of the gold run.
 
     What is not α is divided by the largest absolute value of its distribution, since these grow
     over training. A translation's β, a log-probability, is taken relative to its mean over the
-    source tokens first.
+    source tokens first. The first row of each block has its heading.
     """
     chosen = {"alpha": ("α", runs.gold), "beta": ("βᵘᶠ", runs.uniform)}
     chosen |= {name: (c.symbol, runs.gold) for name, c in columns.items() if c.compared}
-    blocks = []
+    rows: Rows = []
     for name, (symbol, run) in chosen.items():
         found = [sentence.column(name, run, iteration) for iteration in iterations]
         values = [value for value in found if value is not None]
@@ -99,11 +104,25 @@ def blocks_of(
             drawn = [value - value.mean(axis=1, keepdims=True) for value in drawn]
         if name != "alpha":
             drawn = [value / largest(value) for value in drawn]
-        words = f"{symbol}: {columns[name].words or name}"
         of_run = "with uniform attention" if run == runs.uniform else f"of the gold run, {run}"
-        title = f"{words} {of_run}"
-        blocks.append(Block(symbol, title, name, run, values, drawn))
-    return blocks
+        block = [
+            {
+                "column": name,
+                "run": run,
+                "iteration": iteration,
+                "target_position": None if sentence.target is None else row,
+                "target": None if sentence.target is None else printable(sentence.target[row]),
+                "position": place,
+                "token": printable(sentence.source[place]),
+                # float32: the shortest decimals that are read as the same
+                "value": float(str(value[row, place])),
+                "drawn": float(str(shown[row, place])),
+            }
+            for iteration, value, shown in zip(iterations, values, drawn)
+            for row, place in product(*map(range, value.shape))
+        ]
+        rows += with_about(block, heading=f"{symbol}: {columns[name].words or name} {of_run}")
+    return with_about(rows, title=sentence.title)
 
 
 def largest(values: np.ndarray) -> np.ndarray:
@@ -111,28 +130,35 @@ def largest(values: np.ndarray) -> np.ndarray:
     return np.maximum(np.abs(values).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
-def draw_sentence(
-    sentence: Sentence,
-    runs: RunNames,
-    iterations: list[int],
-    columns: dict[str, Column],
-    style: Style,
-) -> tuple[Any, Rows]:
-    """The blocks of :func:`blocks_of`, one below the other, and below them their colour bars.
+def draw(rows: Rows, style: Style) -> Any:
+    """The blocks of :func:`rows_of_sentence`, below one another, and their colour bars.
 
     One distribution: a row for each checkpoint. Several (a translation): a map of target × source
     for each, as many beside one another as can be read.
     """
     plt = pyplot()
-    blocks = blocks_of(sentence, runs, iterations, columns)
+    blocks: dict[str, Rows] = {}
+    for row in rows:
+        blocks.setdefault(row["column"], []).append(row)
+    iterations = list(dict.fromkeys(row["iteration"] for row in rows))
+    n_source = 1 + max(row["position"] for row in rows)
+    shape = len(iterations), -1, n_source
+    # float32, as in dumps: (iterations, distributions, source)
+    drawn = [
+        np.array([row["drawn"] for row in of], dtype=np.float32).reshape(shape)
+        for of in blocks.values()
+    ]
+    source = [row["token"] for row in rows[:n_source]]
+    target = None
+    if rows[0]["target_position"] is not None:
+        target = [row["target"] for row in rows[: drawn[0][0].size : n_source]]
     width = figure_width()
-    y_tokens = sentence.target or [str(iteration) for iteration in iterations]
-    below = 0.06 + text_width(sentence.source)
+    y_tokens = target or [str(iteration) for iteration in iterations]
+    below = 0.06 + text_width(source)
     beside = 0.35 + text_width(y_tokens)
     room = width - beside
-    n_source = len(sentence.source)
     across, down, cell, head = 1, 1, 0.17, 0.1
-    if sentence.target is not None:
+    if target is not None:
         fitting = int(np.clip(room / (n_source * CELL + 0.1), 1, len(iterations)))
         down = math.ceil(len(iterations) / fitting)
         across = math.ceil(len(iterations) / down)
@@ -143,55 +169,40 @@ def draw_sentence(
     heights.append(0.9)  # of the colour bars
 
     figure = plt.figure(figsize=(width, 0.3 + sum(heights)), layout="constrained")
-    figure.suptitle(sentence.title, fontweight="bold")
+    figure.suptitle(plain(rows[0]["title"]), fontweight="bold")
     *parts, foot = figure.subfigures(len(heights), 1, height_ratios=heights)
-    top = max(value.max() for value in blocks[0].drawn)
-    shades = {"cmap": colormap(style.alpha), "vmin": 0, "vmax": top, "aspect": "auto"}
+    shades = {"cmap": colormap(style.alpha), "vmin": 0, "vmax": drawn[0].max(), "aspect": "auto"}
     signed = {"cmap": colormap(style.signed), "vmin": -1, "vmax": 1, "aspect": "auto"}
     size = min(LARGEST_TEXT, (room / across - 0.1) / n_source / POINT * 0.95)
     images = []
-    for part, block in zip(parts, blocks):
-        part.suptitle(plain(block.title), x=0.01, ha="left")
-        look = shades if block.name == "alpha" else signed
-        maps = block.drawn if sentence.target else [np.concatenate(block.drawn)]
+    headings = [of[0]["heading"] for of in blocks.values()]
+    for part, heading, values in zip(parts, headings, drawn):
+        part.suptitle(plain(heading), x=0.01, ha="left")
+        look = shades if values is drawn[0] else signed
+        maps = values if target else values.reshape(1, -1, n_source)
         axes = list(part.subplots(down, across, squeeze=False).flat)
-        for number, (axis, values) in enumerate(zip(axes, maps)):
-            images.append(axis.imshow(values, **look))
+        for number, (axis, image) in enumerate(zip(axes, maps)):
+            images.append(axis.imshow(image, **look))
             axis.tick_params(length=0)
             axis.spines[:].set_visible(True)
-            shown = block is blocks[-1] and number + across >= len(maps)
-            ticks(axis.set_xticks, sentence.source if shown else [], size, rotation=90)
+            shown = values is drawn[-1] and number + across >= len(maps)
+            ticks(axis.set_xticks, source if shown else [], size, rotation=90)
             ticks(axis.set_yticks, y_tokens if number % across == 0 else [], LARGEST_TEXT)
-            if sentence.target is None:
+            if target is None:
                 axis.set_ylabel("iteration")
             else:
                 axis.set_title(f"iteration {iterations[number]}", fontsize=LARGEST_TEXT)
         for axis in axes[len(maps) :]:
             axis.remove()
-    scales(foot, blocks, images, sentence.target is None)
-    rows = [
-        {
-            "column": block.name,
-            "run": block.run,
-            "iteration": iteration,
-            "target_position": None if sentence.target is None else row,
-            "target": None if sentence.target is None else sentence.target[row],
-            "position": place,
-            "token": sentence.source[place],
-            "value": float(value[row, place]),
-            "drawn": float(drawn[row, place]),
-        }
-        for block in blocks
-        for iteration, value, drawn in zip(iterations, block.values, block.drawn)
-        for row, place in product(*map(range, value.shape))
-    ]
-    return figure, rows
+    symbols = [heading.partition(":")[0] for heading in headings]
+    scales(foot, symbols, images, target is None)
+    return figure
 
 
-def scales(part: Any, blocks: list[Block], images: list[Any], is_label: bool) -> None:
+def scales(part: Any, symbols: list[str], images: list[Any], is_label: bool) -> None:
     """The colour bars: of α, and of all that has a sign."""
     gold = "label" if is_label else "token"
-    of_row = f"{', '.join(block.symbol for block in blocks[1:])} ÷ largest absolute value\n"
+    of_row = f"{', '.join(symbols[1:])} ÷ largest absolute value\n"
     of_row += "in the row" if is_label else "in the row; βᵘᶠ less its mean there"
     axes = part.subplots(1, 2)
     bars = [
@@ -219,14 +230,13 @@ def ticks(set_ticks: Callable, tokens: list[str], size: float, **options: Any) -
     set_ticks(range(len(tokens)), list(map(plain, tokens)), fontsize=size, **options)
 
 
-def draw(material: Material, style: Style) -> tuple[Any, Rows]:
+def rows_of(material: Material) -> Rows:
     dump = material.dump
-    return draw_sentence(
+    return rows_of_sentence(
         sentence_of(material.task, dump, material.sentence),
         RunNames.of(set(dump["alpha"]), dump["dataset"]),
         material.iterations,
         material.task.columns,
-        style,
     )
 
 
@@ -234,5 +244,6 @@ FIGURE = Figure(
     name="sentence",
     caption="one sentence at several checkpoints: attention α, evidence βᵘᶠ, gradient influence Δ. "
     "Brown speaks for the gold label or token, violet against it.",
+    rows=rows_of,
     draw=draw,
 )
