@@ -200,7 +200,7 @@ def settings_table(name: str) -> str:
     first = row(name)
     about = [first[key] for key in ("dataset", "metric", "split", "performance")]
     found = settings(name)
-    percent = next(iter(found.values()))["best_perf"].mean > 1
+    percent = max(means(found, "best_perf")) > 1
     table = [["", *found]]
     for key, figure in FIGURES.items():
         cells = [settings_view.cell(of[key], figure.kind, percent) for of in found.values()]
@@ -237,39 +237,44 @@ def results_table(
 def authors_table(name: str, metric: str = DEFAULT) -> list[list[str]]:
     """Ours beside the authors' figures: a row for each figure that they report.
 
-    A figure agrees if theirs lies in our interval over sentences, or between the smallest and the
-    largest of our gold runs.
+    The last column says whether theirs lies in our 95% interval over ``sentences``, or else from
+    the smallest to the largest of our gold runs (``seeds``).
     """
-    theirs = corpus(name).authors
-    first = {**row(f"{name}.csv", metric=metric, split="val")}
+    ours = row(f"{name}.csv", metric=metric, split="val")
     heads = symbols(LEVELS)
     table = []
-    for key in theirs:
-        sentences = [first.get(f"{key}_{end}") for end in ("low", "high")]
-        seeds = [first.get(f"{key}_gold_{end}") for end in ("min", "max")]
-        has_sentences = key != "best_perf"
-        is_xi = key.startswith("xi_")
-        never_is_high = [math.inf if is_xi and end is None else end for end in (*sentences, *seeds)]
-        value = math.inf if theirs[key] is None else theirs[key]
-        low, high, smallest, largest = never_is_high
-        inside = has_sentences and low is not None and low <= value <= high
-        among = smallest is not None and smallest <= value <= largest
-        count = decimals(key, first["best_perf"])
+    for key, theirs in corpus(name).authors.items():
+        count = decimals(key, ours["best_perf"])
+        spans = {
+            "sentences": (ours.get(f"{key}_low"), ours.get(f"{key}_high")),
+            "seeds": (ours.get(f"{key}_gold_min"), ours.get(f"{key}_gold_max")),
+        }
+        if key == "best_perf":  # it has no interval
+            del spans["sentences"]
         difference = "-"
-        if theirs[key] is not None and first[key] is not None:
-            difference = f"{first[key] - theirs[key]:+.{count}f}"
+        if theirs is not None and ours[key] is not None:
+            difference = f"{ours[key] - theirs:+.{count}f}"
+        agrees = (what for what, ends in spans.items() if within(theirs, ends))
         table.append(
             [
                 heads[key].text,
-                digits(theirs[key], count),
-                digits(first[key], count),
+                digits(theirs, count),
+                digits(ours[key], count),
                 difference,
-                " to ".join(digits(end, count) for end in sentences) if has_sentences else "-",
-                " to ".join(digits(end, count) for end in seeds),
-                "sentences" if inside else "seeds" if among else "no",
+                *(
+                    " to ".join(digits(end, count) for end in spans[what]) if what in spans else "-"
+                    for what in ("sentences", "seeds")
+                ),
+                next(agrees, "no"),
             ]
         )
     return table
+
+
+def within(value: float | None, ends: tuple[float | None, float | None]) -> bool:
+    """Whether a figure lies in an interval; None is a ξ that is never reached: later than any."""
+    found, low, high = (math.inf if one is None else one for one in (value, *ends))
+    return low <= found <= high
 
 
 def digits(value: float | None, count: int = 3) -> str:
