@@ -1,73 +1,69 @@
-"""Make a dataset's results again: all stages, from the raw file to the tables in results/.
+"""Reproduce a dataset's results: run all stages, from the raw file to the CSVs in results/.
 
-Finished stages are skipped and interrupted ones resume, as always. Every process has one thread,
-so that the figures do not depend on the number of cores.
+What is trained and evaluated already is reused, and what was interrupted resumes. Every process has
+one thread, so that the values do not depend on the number of cores.
 
-reads:   the public file, or --source; of data that are prepared already, these
-writes:  data/, models/ and outputs/ of the task; in --out_dir: <dataset>.csv, the figures of the
-         table; <dataset>_curves.csv, agreement and performance at each iteration; the numbers of
-         its figures; <dataset>_costs.csv, the commands with their time and memory;
-         <dataset>_about.csv, commit, versions, seeds and sizes; <dataset>_data.txt, what
-         prepare_data.py said (results/README.md describes them)
+reads:   the raw file: --source, else a download; skipped if data/ has the dataset already
+writes:  data/, models/ and outputs/ of the task; in --out_dir: <dataset>.csv, the values of the
+         table; <dataset>_curves.csv, agreement and performance at each iteration; the values of
+         its plots; <dataset>_costs.csv, the commands with their time and memory;
+         <dataset>_about.csv, versions, machine, seeds and sizes; <dataset>_data.txt, what
+         prepare_data.py printed (results/README.md describes them)
 next:    python results/make.py, which writes them into RESULTS.md
 
 example:
   python reproduce.py --dataset Newsgroups --source 20news-bydate.tar.gz
 """
 
+import contextlib
 import csv
 import datetime
+import json
 import os
 import platform
+import shlex
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from attention_dynamics import cli
 from attention_dynamics.analysis import tables
+from attention_dynamics.analysis.dump import dump_path, load_dump
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.classification.task import TASK as CLASSIFICATION
 from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import BaseCorpus
 from attention_dynamics.files import storage
+from attention_dynamics.training.runs import run_folder
 from attention_dynamics.translation.task import TASK as TRANSLATION
+from attention_dynamics.views.figures import FIGURES
 
 ROOT = Path(__file__).resolve().parent
+RESULTS = ROOT / "results"
 TASKS = (CLASSIFICATION, TRANSLATION)
 COLLECT = (
     *("--include_kendall_tau", "--include_spearman", "--include_train_results"),
     *("--gold", "all"),
 )
-KIB = (10, 20)  # shifts to MiB: the system counts KiB, macOS bytes
-FIGURES = ("dynamics", "sentence", "words")
-
-
-@dataclass
-class Cost:
-    """What a stage took, over all times that it was called.
-
-    ``peak_mib`` is the memory of its largest process, ``seconds`` is time by the clock.
-    """
-
-    stage: str
-    command: str
-    seconds: float = 0
-    cpu_seconds: float = 0
-    peak_mib: int = 0
+COSTS = ("stage", "started", "commit", "status", "seconds", "cpu_seconds", "peak_mib", "command")
 
 
 def parse_args():
     parser = cli.Parser(__doc__)
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="of either task")
+    parser.add_argument("--dataset", required=True, metavar="NAME", help="a dataset of either task")
     parser.add_argument(
-        "--task", choices=[task.name for task in TASKS], help="of the toy data, which both have"
+        "--task",
+        choices=[task.name for task in TASKS],
+        help="needed if both tasks have the dataset (toy), or for the --source of a new one",
     )
     parser.add_argument(
-        "--source", type=Path, help="prepare this (default: the data there, else a download)"
+        "--source",
+        type=Path,
+        help="raw file or folder to prepare (default: data/ if prepared, else a download)",
     )
     parser.add_argument(
         "--jobs",
@@ -76,75 +72,83 @@ def parse_args():
         help="number of runs to train at once",
     )
     parser.add_argument(
-        "--train_flags", type=str.split, default=[], help="more flags of the training, in quotes"
+        "--train_flags",
+        type=str.split,
+        default=[],
+        metavar="FLAGS",
+        help='more flags of each training: --train_flags="--steps 1000"',
     )
-    parser.add_argument("--out_dir", type=Path, default=ROOT / "results", help="folder of the CSVs")
+    parser.add_argument("--out_dir", type=Path, default=RESULTS, help="folder of the CSVs")
     return parser.parse_args()
 
 
 def main():
     args = parse_args()
-    task, corpus = find(args.dataset, args.task)
-    folder = ROOT / task.name
+    task, corpus = find(args)
     if args.source and not args.source.exists():
         raise InputError(f"--source {args.source}: there is no such file or folder")
-    environment = {
-        **os.environ,
-        "JOBS": str(args.jobs),
-        "OMP_NUM_THREADS": "1",
-        "PYTHON": sys.executable,
-    }
+    if args.train_flags and not corpus.own and args.out_dir == RESULTS:
+        raise InputError("--train_flags changes the published experiment: give --out_dir, too")
+    folder = ROOT / task.name
     outputs = folder / "outputs"
     costs_path = outputs / f"{corpus.name}_costs.csv"
     costs = read_costs(costs_path)
-    said_path = outputs / f"{corpus.name}_data.txt"
-    for stage, command in stages(task, corpus, folder / "data", args.source, args.train_flags):
-        said = run(stage, command, folder, environment, costs)
-        storage.save_csv([f.name for f in fields(Cost)], map(astuple, costs.values()), costs_path)
+    printed_path = outputs / f"{corpus.name}_data.txt"
+    for stage, command in stages(task, corpus, folder / "data", args):
+        try:
+            printed = run(stage, command, folder, args.jobs, costs)
+        finally:
+            storage.save_csv(COSTS, ([row[key] for key in COSTS] for row in costs), costs_path)
         if stage == "prepare_data":
-            place = f"{args.source.resolve().parent}/" if args.source else ""
-            storage.save_text(said.replace(place, "") if place else said, said_path)
+            for place in (f"{folder}/", f"{args.source.resolve().parent}/" if args.source else ""):
+                printed = printed.replace(place, "") if place else printed
+            storage.save_text(printed, printed_path)
 
     results = tables.load_results(outputs / f"{corpus.name}_stats.pkl", "delete it and start again")
-    about = {"key": "value", **about_run(corpus, folder)}
-    texts = {
-        "": tables.csv_table(results, task.levels),
-        "_curves": tables.curves_csv(results),
-        "_costs": costs_path.read_text(),
-        "_about": "".join(f"{key},{value}\n" for key, value in about.items()),
-        **{f"_{name}": (outputs / f"{corpus.name}_{name}.csv").read_text() for name in FIGURES},
+    about = about_runs(task, corpus, folder, args.train_flags)
+    name = corpus.name
+    contents = {
+        f"{name}.csv": tables.csv_table(results, task.levels).encode(),
+        f"{name}_curves.csv": tables.curves_csv(results).encode(),
+        f"{name}_costs.csv": costs_path.read_bytes(),
+        f"{name}_about.csv": "".join(f"{key},{value}\n" for key, value in about.items()).encode(),
     }
-    for ending, text in texts.items():
-        path = args.out_dir / f"{corpus.name}{ending}.csv"
-        old = path.read_text() if path.exists() else None
-        storage.save_text(text, path)
-        print(f"{path}: {'new' if old is None else 'the same' if old == text else 'changed'}")
-    if said_path.exists():
-        storage.save_text(said_path.read_text(), args.out_dir / said_path.name)
+    copied = [f"{name}_{figure.name}.csv" for figure in FIGURES.values()]
+    copied += [printed_path.name] * printed_path.exists()
+    contents |= {path: (outputs / path).read_bytes() for path in copied}
+    for name, content in contents.items():
+        path = args.out_dir / name
+        old = path.read_bytes() if path.exists() else None
+        storage.save_bytes(content, path)
+        print(f"{path}: {'new' if old is None else 'the same' if old == content else 'changed'}")
 
 
-def find(name: str, wanted: str | None) -> tuple[Task, BaseCorpus]:
+def find(args) -> tuple[Task, BaseCorpus]:
     """The task that has the dataset, and its entry."""
-    tasks = [task for task in TASKS if wanted in (None, task.name)]
-    with_it = [task for task in tasks if name in task.datasets.names(ROOT / task.name / "data")]
-    if not with_it:
-        known = [name for task in tasks for name in task.datasets.names(ROOT / task.name / "data")]
-        raise cli.unknown("dataset", name, dict.fromkeys(known))
+    name = args.dataset
+    tasks = [task for task in TASKS if args.task in (None, task.name)]
+    known = {task.name: task.datasets.names(ROOT / task.name / "data") for task in tasks}
+    with_it = [task for task in tasks if name in known[task.name]]
     if len(with_it) > 1:
         raise InputError(f"--dataset {name}: both tasks have it: add --task classification")
-    return with_it[0], with_it[0].datasets.find(name, ROOT / with_it[0].name / "data")
+    if with_it:
+        return with_it[0], with_it[0].datasets.find(name, ROOT / with_it[0].name / "data")
+    if not (args.source and args.task):
+        names = dict.fromkeys(name for names in known.values() for name in names)
+        raise InputError(
+            f"{cli.unknown('dataset', name, names)}; your own data: --task and --source"
+        )
+    tasks[0].datasets.check_new(name)
+    return tasks[0], tasks[0].datasets.own(name)
 
 
-def stages(
-    task: Task, corpus: BaseCorpus, data: Path, source: Path | None, train_flags: Sequence[str] = ()
-) -> Iterator[tuple[str, list[str]]]:
+def stages(task: Task, corpus: BaseCorpus, data: Path, args) -> Iterator[tuple[str, list[str]]]:
     """The name of each stage, and its command."""
     name = corpus.name
-    prepared = any((data / path).exists() for path in corpus.training_files)
-    if source or not prepared:
-        more = ["--source", str(source.resolve())] if source else []
+    if args.source or not any((data / path).exists() for path in corpus.training_files):
+        more = ["--source", str(args.source.resolve())] if args.source else []
         yield "prepare_data", ["python", "prepare_data.py", "--dataset", name, *more]
-    yield "train_runs", ["./train_runs.sh", name, *train_flags]
+    yield "train_runs", ["./train_runs.sh", name, *args.train_flags]
     scripts = ["dump_logs", "embedding_runs"] + ["logistic_runs"] * (task is CLASSIFICATION)
     for script in scripts:
         yield script, [f"./{script}.sh", name]
@@ -152,88 +156,144 @@ def stages(
     bleu = ["--include_bleu_results"] * (task is TRANSLATION)
     collect = ["python", task.collect_script, "--datasets", name, "--out_file", stats]
     yield "collect", [*collect, *COLLECT, *bleu]
-    draw = ["python", "plot_dynamics.py", "--datasets", name, "--stats", stats]
-    yield "plot_dynamics", [*draw, "--formats", "png"]
+    plot = ["python", "plot_dynamics.py", "--datasets", name, "--stats", stats]
+    yield "plot_dynamics", [*plot, "--formats", "png"]
 
 
 def run(
-    stage: str,
-    command: list[str],
-    folder: Path,
-    environment: dict[str, str],
-    costs: dict[str, Cost],
+    stage: str, command: Sequence[str], folder: Path, jobs: int, costs: list[dict[str, Any]]
 ) -> str:
-    """Run a stage, add what it took to ``costs``, and return what it printed to stdout.
+    """Run a stage, add a row to ``costs`` in any case, and return what it printed to stdout.
+
+    ``peak_mib`` is the memory of its largest process.
 
     Raises
     ------
     InputError
         where the stage fails, which has said why.
     """
-    cost = costs.setdefault(stage, Cost(stage, " ".join(command)))
-    print("+", *command, flush=True)
-    begin, said = time.monotonic(), []
-    executable = [sys.executable if command[0] == "python" else command[0], *command[1:]]
+    threads = {"JOBS": str(jobs), "OMP_NUM_THREADS": "1", "PYTHON": sys.executable}
+    shown = [Path(word).name if Path(word).is_absolute() else word for word in command]
+    print("+", shlex.join(shown), flush=True)
+    started, begin, printed = datetime.datetime.now(), time.monotonic(), []
     with subprocess.Popen(
-        executable, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable if word == "python" else word for word in command],
+        cwd=folder,
+        env=os.environ | threads,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,  # so that a signal reaches all its processes once
     ) as process:
+        assert process.stdout
         try:
-            assert process.stdout
             for line in process.stdout:
-                said.append(line)
+                printed.append(line)
                 print(line, end="", flush=True)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.stdout.close()
+            raise
         finally:
             _, status, used = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
-            cost.seconds += round(time.monotonic() - begin, 1)
-            cost.cpu_seconds += round(used.ru_utime + used.ru_stime, 1)
-            cost.peak_mib = max(cost.peak_mib, used.ru_maxrss >> KIB[sys.platform == "darwin"])
+            kib = used.ru_maxrss // (1024 if sys.platform == "darwin" else 1)
+            costs.append(
+                {
+                    "stage": stage,
+                    "started": started.isoformat(timespec="seconds"),
+                    "commit": commit(),
+                    "status": process.returncode,
+                    "seconds": f"{time.monotonic() - begin:.1f}",
+                    "cpu_seconds": f"{used.ru_utime + used.ru_stime:.1f}",
+                    "peak_mib": kib >> 10,
+                    "command": shlex.join(shown),
+                }
+            )
     if process.returncode:
         raise InputError(f"{stage} ended with {process.returncode}: see above")
-    return "".join(said)
+    return "".join(printed)
 
 
-def read_costs(path: Path) -> dict[str, Cost]:
-    """By stage; none if there is no file."""
+def read_costs(path: Path) -> list[dict[str, Any]]:
+    """The rows of earlier calls; none if there is no file.
+
+    Raises
+    ------
+    InputError
+        where it is no such file.
+    """
     if not path.exists():
-        return {}
-    with path.open(newline="") as file:
-        return {
-            row["stage"]: Cost(
-                row["stage"],
-                row["command"],
-                float(row["seconds"]),
-                float(row["cpu_seconds"]),
-                int(row["peak_mib"]),
+        return []
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        rows = list(csv.DictReader(file))
+    if any({*row} != {*COSTS} for row in rows):
+        raise InputError(f"{path} has not the columns {' '.join(COSTS)}: delete it")
+    return rows
+
+
+def commit() -> str:
+    """Of the code; ``-dirty`` if it was changed since. What results are written to is no code."""
+    written = (":!results", ":!RESULTS.md", ":!README.md", ":!docs")
+    try:
+        found = [
+            subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+            for words in (
+                ("rev-parse", "--short=12", "HEAD"),
+                ("status", "--porcelain", "-uno", "--", ".", *written),
             )
-            for row in csv.DictReader(file)
-        }
+        ]
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found[0].stdout.strip() + "-dirty" * bool(found[1].stdout)
 
 
-def about_run(corpus: BaseCorpus, folder: Path) -> dict[str, Any]:
-    """Where the results come from."""
-    import torch
-
-    git = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    found = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False)
-    models = folder / "models" / corpus.name
-    first = next(iter(sorted(models.glob("*/model0"))))
-    sizes = [path.stat().st_size for path in models.rglob("*") if path.is_file()]
-    dump = folder / "outputs" / f"{corpus.name}_logs.pkl"
-    weights = torch.load(first, weights_only=True)
-    parameters = sum(weight.numel() for weight in weights.values() if hasattr(weight, "numel"))
+def about_runs(
+    task: Task, corpus: BaseCorpus, folder: Path, train_flags: Sequence[str]
+) -> dict[str, Any]:
+    """Where the results come from: of the runs that were evaluated."""
+    dump = load_dump(folder / "outputs", corpus.name)
+    sentences = task.sentences_of(dump)
+    config = dump["settings"]
+    folders = [
+        run_folder(folder / "models", corpus.name, config, run.seed, run.uniform)
+        for run in corpus.runs
+    ]
+    if missing := [str(path) for path in folders if not path.exists()]:
+        raise InputError(f"{missing[0]}: missing, one of the runs of {corpus.name}")
+    told = json.loads((folders[0] / "run.json").read_text(encoding="utf-8"))
+    weights = storage.load_torch(folders[0] / f"model{told['saved'][0]}", "train it again")
+    size = sum(file.stat().st_size for path in folders for file in path.iterdir())
     return {
+        "key": "value",
         "date": datetime.date.today().isoformat(),
-        "commit": found.stdout.strip(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
+        **told["made_with"],
         "system": platform.platform(),
+        "processor": processor(),
         "cores": os.cpu_count(),
+        "memory_gib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30,
         "seeds": " ".join(f"{run.name}={run.seed}" for run in corpus.runs),
-        "parameters": parameters,
-        "models_mib": round(sum(sizes) / 2**20),
-        "dump_mib": round(dump.stat().st_size / 2**20),
+        "train_flags": shlex.join(train_flags),
+        "steps": told["steps"],
+        "checkpoints": len(dump["alpha"]),
+        **{
+            f"{split}_sentences": int(rows.stop - rows.start)
+            for split in ("val", "train")
+            if (rows := sentences.rows_of(split)).stop
+        },
+        "parameters": sum(weight.numel() for weight in weights.values()),
+        "models_mib": size >> 20,
+        "dump_mib": dump_path(folder / "outputs", corpus.name).stat().st_size >> 20,
     }
+
+
+def processor() -> str:
+    """The name of the processor, as far as the system tells it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Write RESULTS.md, and what README.md says was measured, from the CSVs in this folder.
 
-Every measured number of the two comes from a CSV: templates (*.j2) hold the words, and say where a
-number comes from.
+Templates (*.j2) hold the words, and say which CSV a number comes from, except in the sections that
+tests/test_results.py lists.
 
 reads:   results/*.csv and results/*.j2
 writes:  RESULTS.md and docs/reproduction.md; in README.md, the part between "<!-- measured -->" and
@@ -36,13 +36,14 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 NAMES = [*CLASSIFICATION.datasets, *TRANSLATION.datasets]
 LEVELS = CLASSIFICATION.levels | TRANSLATION.levels
-# a line of prepare_data.py
+RESUMED = ("train_runs", "dump_logs", "embedding_runs", "logistic_runs")  # stages that reuse work
+# a line that prepare_data.py prints
 SPLIT = re.compile(
     r"^(?P<split>\w+): (?P<kept>[\d,]+) sentences? (?:pairs|kept of (?P<read>[\d,]+) "
     r"\(left out: (?P<left_out>[^)]*)\), (?P<labels>.*), tokens)",
     re.MULTILINE,
 )
-MEASURED = re.compile(r"(?<=<!-- measured -->\n).*?(?=<!-- end -->)", re.DOTALL)
+MEASURED_PART = re.compile(r"(?<=<!-- measured -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
 def parse_args():
@@ -56,7 +57,7 @@ def parse_args():
 def main():
     args = parse_args()
     for path, text in texts().items():
-        if path.read_text() == text:
+        if path.exists() and read(path) == text:
             print(f"{path}: the same")
         elif args.check:
             raise InputError(f"{path} is not what the CSVs say: run python results/make.py")
@@ -69,11 +70,18 @@ def texts() -> dict[Path, str]:
     """What the files should hold."""
     readme = ROOT / "README.md"
     measured = render("README.md.j2")
+    new, found = MEASURED_PART.subn(lambda _: measured, read(readme))
+    if found != 1:
+        raise InputError(f"{readme} needs one <!-- measured --> ... <!-- end -->, it has {found}")
     return {
         ROOT / "RESULTS.md": render("RESULTS.md.j2"),
         ROOT / "docs/reproduction.md": render("reproduction.md.j2"),
-        readme: MEASURED.sub(lambda _: measured, readme.read_text()),
+        readme: new,
     }
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def render(name: str) -> str:
@@ -94,7 +102,7 @@ def render(name: str) -> str:
         autoescape=False,
     )
     environment.globals |= {
-        "measured": measured,
+        "datasets": datasets_with_results,
         "every_data": lambda: [name for name in NAMES if (HERE / f"{name}_data.txt").exists()],
         "row": row,
         "rows": rows,
@@ -110,7 +118,7 @@ def render(name: str) -> str:
         "authors_table": authors_table,
         "results_table": results_table,
         "settings_table": settings_table,
-        "text": lambda name: (HERE / name).read_text().rstrip("\n"),
+        "text": lambda name: read(HERE / name).rstrip("\n"),
     }
     environment.filters |= {"d": digits, "pm": plus_minus, "interval": interval, "span": span}
     try:
@@ -125,33 +133,53 @@ def corpus(name: str) -> BaseCorpus:
     return table[name]
 
 
-def measured(task: str) -> list[str]:
+def datasets_with_results(task: str) -> list[str]:
     """The datasets of a task whose results are here."""
     names = (CLASSIFICATION if task == "classification" else TRANSLATION).datasets
     return [name for name in names if (HERE / f"{name}.csv").exists()]
 
 
-def about(name: str) -> dict[str, Any]:
-    """Commit, versions and sizes of a dataset's results."""
-    return {line["key"]: line["value"] for line in rows(f"{name}_about.csv")}
+def about(name: str) -> dict[str, str]:
+    """Versions, machine and sizes of a dataset's results, as text."""
+    return dict(line.split(",", 1) for line in read(HERE / f"{name}_about.csv").splitlines())
 
 
-def costs(name: str) -> dict[str, dict[str, Any]]:
-    """The costs of a dataset's stages, by stage, and their ``total``."""
-    found = {line["stage"]: line for line in rows(f"{name}_costs.csv")}
-    total = {key: sum(of[key] for of in found.values()) for key in ("seconds", "cpu_seconds")}
-    return {**found, "total": total | {"peak_mib": max(of["peak_mib"] for of in found.values())}}
+def costs(name: str) -> dict[str, Any]:
+    """What each stage of a dataset took, and ``peak_mib`` and ``commits`` of all.
+
+    Calls of a stage that resumes add up; of one that begins anew the last call counts.
+    """
+    found: dict[str, Any] = {}
+    lines = rows(f"{name}_costs.csv")
+    for line in lines:
+        before = found.get(line["stage"])
+        if before and line["stage"] in RESUMED:
+            line = line | {key: before[key] + line[key] for key in ("seconds", "cpu_seconds")}
+        found[line["stage"]] = line
+    commits = {str(line["commit"]): None for line in lines if line["stage"] in RESUMED}
+    return found | {"peak_mib": max(line["peak_mib"] for line in lines), "commits": [*commits]}
 
 
-def data(name: str) -> dict[str, dict[str, str]]:
-    """What prepare_data.py said of each split: kept, read, left out, labels."""
-    said = (HERE / f"{name}_data.txt").read_text()
-    return {found["split"]: found.groupdict() for found in SPLIT.finditer(said)}
+def data(name: str) -> dict[str, Any]:
+    """What prepare_data.py printed of each split: kept, read, left out, labels; and ``file``.
+
+    ``file`` says whether the raw file has the published checksum. All is empty of data that were
+    prepared elsewhere.
+    """
+    path = HERE / f"{name}_data.txt"
+    printed = read(path) if path.exists() else ""
+    file = "equal"
+    if "differs from the public file" in printed:
+        file = "differs"
+    if "no checksum is published" in printed:
+        file = "none published"
+    splits = {found["split"]: found.groupdict() for found in SPLIT.finditer(printed)}
+    return {"splits": splits, "file": file}
 
 
 def rows(name: str, **where: Any) -> list[dict[str, Any]]:
     """The lines of a CSV that have these values; numbers are numbers, an empty field is None."""
-    with (HERE / name).open(newline="") as file:
+    with (HERE / name).open(newline="", encoding="utf-8") as file:
         found = list(csv.DictReader(file))
     kept = [row for row in found if all(row[key] == str(value) for key, value in where.items())]
     if not kept:
@@ -216,13 +244,13 @@ def results_table(
     Parameters
     ----------
     names : of the datasets; ``Furd`` is ``Furd.csv``
-    metrics, performances : the ones to show, in this order; none for all
+    metrics, performances : the ones to show; none for all
     only : ``values`` or ``intervals``; else gold rows too, where they are
     """
     results: tables.Results = {}
     for name in names:
-        curves = (HERE / f"{name}_curves.csv").read_text()
-        found = tables.results_of_csv((HERE / f"{name}.csv").read_text(), curves)
+        csvs = (read(HERE / f"{name}{ending}.csv") for ending in ("", "_curves"))
+        found = tables.results_of_csv(*csvs)
         for key, summary in found.items():
             if (not metrics or key[1] in metrics) and (not performances or key[3] in performances):
                 results[key] = summary
@@ -245,16 +273,15 @@ def authors_table(name: str, metric: str = DEFAULT) -> list[list[str]]:
     table = []
     for key, theirs in corpus(name).authors.items():
         count = decimals(key, ours["best_perf"])
-        spans = {
-            "sentences": (ours.get(f"{key}_low"), ours.get(f"{key}_high")),
-            "seeds": (ours.get(f"{key}_gold_min"), ours.get(f"{key}_gold_max")),
-        }
-        if key == "best_perf":  # it has no interval
-            del spans["sentences"]
+        spans = {}
+        if ours["resamples"] and key != "best_perf":
+            spans["sentences"] = (ours[f"{key}_low"], ours[f"{key}_high"])
+        if ours.get(f"{key}_gold_count"):
+            spans["seeds"] = (ours[f"{key}_gold_min"], ours[f"{key}_gold_max"])
         difference = "-"
         if theirs is not None and ours[key] is not None:
             difference = f"{ours[key] - theirs:+.{count}f}"
-        agrees = (what for what, ends in spans.items() if within(theirs, ends))
+        where = (what for what, ends in spans.items() if within(theirs, ends))
         table.append(
             [
                 heads[key].text,
@@ -265,7 +292,7 @@ def authors_table(name: str, metric: str = DEFAULT) -> list[list[str]]:
                     " to ".join(digits(end, count) for end in spans[what]) if what in spans else "-"
                     for what in ("sentences", "seeds")
                 ),
-                next(agrees, "no"),
+                next(where, "neither"),
             ]
         )
     return table

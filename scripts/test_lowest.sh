@@ -15,7 +15,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 # every "name>=version" of the dependencies and of the extra for tests
 sed -n '/^dependencies/,/^]/p; /^test = /p' pyproject.toml |
-  grep -o '"[a-z-]*[>=]=[0-9.]*"' | tr -d '"' | sed 's/>=/==/' >"$folder/lowest.txt"
+  grep -o '"[a-z0-9-]*[>=]=[0-9.]*"' | tr -d '"' | sed 's/>=/==/' >"$folder/lowest.txt"
 [ -z "${TORCH-}" ] || sed -i "s/^torch==.*/torch==$TORCH/" "$folder/lowest.txt"
 cat "$folder/lowest.txt"
 "$python" -m venv "$folder/venv"

@@ -1,12 +1,15 @@
 """results/: RESULTS.md, the page and README.md have the CSVs' numbers; reproduce.py makes CSVs."""
 
 import csv
-import os
 import re
+import resource
+import signal
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, assert_one_line, call_script, load_script, run_script
+from conftest import ROOT, assert_one_line, call_script, load_script
+from test_comparison import write_setting
 
 RESULTS = ROOT / "results"
 TEMPLATES = sorted(RESULTS.glob("*.j2"))
@@ -87,14 +90,56 @@ def test_a_template_that_asks_for_what_is_not_there(make, tmp_path, monkeypatch)
         make.texts()
 
 
-def test_the_table_of_settings_is_what_settings_py_prints(make):
-    table = make.settings_table("Furd_encoders.csv").splitlines()
-    assert table[0] == "Furd, top 5% match, test_acc, val sentences"
-    with (RESULTS / "Furd_encoders.csv").open() as file:
-        for row in csv.DictReader(file):
-            if (row["setting"], row["figure"]) == ("gru", "agr_unif"):
-                half = float(row["high"]) - float(row["mean"])
-                assert f"{float(row['mean']):.3f} ± {half:.3f}" in "\n".join(table)
+def test_the_table_of_settings_is_what_settings_py_prints(make, tmp_path, monkeypatch, capsys):
+    for name, seed in (("one", 0), ("two", 1)):
+        write_setting(tmp_path / name, seed)
+    path = tmp_path / "table.csv"
+    flags = [tmp_path / "one", tmp_path / "two", "--dataset", "toy", "--out_file", path]
+    status, out, err = call_script(
+        "classification", "settings.py", *flags, "--formats", "png", capsys=capsys
+    )
+    assert status == 0, err
+    monkeypatch.setattr(make, "HERE", tmp_path)
+    assert out.startswith(make.settings_table("table.csv") + "\n")
+
+
+def test_readme_without_its_markers(make, tmp_path, monkeypatch):
+    (tmp_path / "README.md").write_text("# no markers\n")
+    monkeypatch.setattr(make, "ROOT", tmp_path)
+    monkeypatch.setattr(make, "render", lambda name: "measured\n")
+    with pytest.raises(make.InputError, match=r"README.md needs one <!-- measured -->"):
+        make.texts()
+
+
+@pytest.mark.parametrize(
+    ("value", "ends", "lies"),
+    [
+        (0.2, (0.1, 0.3), True),
+        (0.3, (0.1, 0.2), False),
+        (None, (0.1, 0.2), False),
+        (None, (0.1, None), True),
+        (None, (None, None), True),
+        (0.3, (None, None), False),
+    ],
+)
+def test_never_is_later_than_any_level(make, value, ends, lies):
+    assert make.within(value, ends) is lies
+
+
+def test_costs_of_stages_that_resume_add_up(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(make, "HERE", tmp_path)
+    (tmp_path / "toy_costs.csv").write_text(
+        "stage,started,commit,status,seconds,cpu_seconds,peak_mib,command\n"
+        "train_runs,x,a1,-15,10.5,9.5,300,./train_runs.sh toy\n"
+        "train_runs,x,b2,0,20.0,19.0,400,./train_runs.sh toy\n"
+        "collect,x,b2,0,5.0,4.0,900,python collect\n"
+        "collect,x,c3,0,6.0,5.0,100,python collect\n"
+    )
+    found = make.costs("toy")
+    assert found["train_runs"]["cpu_seconds"] == 28.5
+    assert found["collect"]["cpu_seconds"] == 5
+    assert found["peak_mib"] == 900
+    assert found["commits"] == ["a1", "b2"]
 
 
 @pytest.mark.parametrize(
@@ -108,61 +153,103 @@ def test_digits(make, value, shown):
 # reproduce.py, all of which test_own_data.py runs
 
 
+def arguments(**changes) -> Namespace:
+    return Namespace(**{"task": None, "source": None, "train_flags": []} | changes)
+
+
 def test_stages_of_both_tasks(reproduce, tmp_path):
-    task, corpus = reproduce.find("Newsgroups", None)
     source = tmp_path / "news.tar.gz"
-    found = dict(reproduce.stages(task, corpus, tmp_path, source))
+    task, corpus = reproduce.find(arguments(dataset="Newsgroups"))
+    found = dict(reproduce.stages(task, corpus, tmp_path, arguments(source=source)))
     assert list(found) == [
         *("prepare_data", "train_runs", "dump_logs", "embedding_runs", "logistic_runs"),
         *("collect", "plot_dynamics"),
     ]
     assert found["prepare_data"][-2:] == ["--source", str(source)]
-    task, corpus = reproduce.find("multi30k", None)
-    found = dict(reproduce.stages(task, corpus, tmp_path, None))
+    task, corpus = reproduce.find(arguments(dataset="multi30k"))
+    flags = arguments(train_flags=["--steps", "9"])
+    found = dict(reproduce.stages(task, corpus, tmp_path, flags))
     assert "logistic_runs" not in found
     assert found["prepare_data"][-1] == "multi30k"  # a download
+    assert found["train_runs"] == ["./train_runs.sh", "multi30k", "--steps", "9"]
     assert "--include_bleu_results" in found["collect"]
 
 
+def test_a_new_dataset_of_ones_own(reproduce):
+    source = Path("mine.csv")
+    task, corpus = reproduce.find(arguments(dataset="mine", task="translation", source=source))
+    assert (task.name, corpus.name, corpus.own) == ("translation", "mine", True)
+    with pytest.raises(reproduce.InputError, match="did you mean Furd"):
+        reproduce.find(arguments(dataset="furd", task="classification", source=source))
+
+
 def test_data_that_are_there_are_not_prepared_again(reproduce, tmp_path):
-    task, corpus = reproduce.find("SNS", None)
+    task, corpus = reproduce.find(arguments(dataset="SNS"))
     (tmp_path / "SMS_train.json").write_text("{}")
-    assert "prepare_data" not in dict(reproduce.stages(task, corpus, tmp_path, None))
-    assert "prepare_data" in dict(reproduce.stages(task, corpus, tmp_path, tmp_path))
+    assert "prepare_data" not in dict(reproduce.stages(task, corpus, tmp_path, arguments()))
+    again = arguments(source=tmp_path)
+    assert "prepare_data" in dict(reproduce.stages(task, corpus, tmp_path, again))
 
 
-def test_costs_add_up_over_calls(reproduce, tmp_path, capsys):
-    costs = {}
+def test_a_stage_is_measured(reproduce, tmp_path):
+    costs = []
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10  # a child begins with it
+    code = f"print('done'); x = bytearray({used + 100} << 20); sum(range(10**7))"
     for _ in range(2):
-        command = ["python", "-c", "print('done'); x = bytearray(100 << 20)"]
-        said = reproduce.run("train_runs", command, tmp_path, dict(os.environ), costs)
-        assert said == "done\n"
-    cost = costs["train_runs"]
-    assert cost.peak_mib >= 100
-    assert cost.command.startswith("python -c")
-    once = cost.cpu_seconds
-    reproduce.run(
-        "train_runs", ["python", "-c", "sum(range(10**7))"], tmp_path, dict(os.environ), costs
-    )
-    assert costs["train_runs"].cpu_seconds > once
-    assert len(costs) == 1
+        assert reproduce.run("train_runs", ["python", "-c", code], tmp_path, 1, costs) == "done\n"
+    assert [row["status"] for row in costs] == [0, 0]
+    for row in costs:
+        assert row["peak_mib"] >= used + 100
+        assert 0.05 < float(row["cpu_seconds"]) <= 1.1 * float(row["seconds"]) + 0.1
+        assert row["command"].startswith("python -c ")
 
 
 def test_a_stage_that_fails_ends_it(reproduce, tmp_path):
-    costs = {}
+    costs = []
     with pytest.raises(reproduce.InputError, match="dump_logs ended with 3"):
-        reproduce.run("dump_logs", ["python", "-c", "exit(3)"], tmp_path, dict(os.environ), costs)
-    assert "dump_logs" in costs  # what it took is kept
+        reproduce.run("dump_logs", ["python", "-c", "exit(3)"], tmp_path, 1, costs)
+    assert [(row["stage"], row["status"]) for row in costs] == [("dump_logs", 3)]
+
+
+def test_a_signal_ends_the_stage_and_its_processes(reproduce, tmp_path):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    costs, child = [], tmp_path / "child"
+    code = "import pathlib, subprocess; p = subprocess.Popen(['sleep', '1000']); "
+    code += f"pathlib.Path({str(child)!r}).write_text(str(p.pid)); p.wait()"
+    old = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            reproduce.run("train_runs", ["python", "-c", code], tmp_path, 1, costs)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert costs[0]["status"] == -signal.SIGTERM
+    status = Path("/proc", child.read_text(), "stat")
+    assert not status.exists() or status.read_text().split()[2] == "Z"
+
+
+def test_costs_of_another_form(reproduce, tmp_path):
+    path = tmp_path / "toy_costs.csv"
+    assert reproduce.read_costs(path) == []
+    path.write_text("stage,seconds\ntrain_runs,3\n")
+    with pytest.raises(reproduce.InputError, match="has not the columns stage started"):
+        reproduce.read_costs(path)
 
 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--dataset", "none"], ["none"]),
+        (["--dataset", "none"], ["none", "--task and --source"]),
         (["--dataset", "toy"], ["both tasks have it", "--task"]),
         (["--dataset", "SNS", "--source", "nowhere.zip"], ["nowhere.zip", "no such file"]),
         (["--dataset", "SNS", "--jobs", "0"], ["--jobs"]),
+        (["--dataset", "SNS", "--train_flags=--steps 10"], ["--out_dir"]),
     ],
 )
-def test_bad_input(flags, words, tmp_path):
-    assert_one_line(run_script(".", "reproduce.py", *flags, cwd=tmp_path), *words)
+def test_bad_input(flags, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert_one_line(call_script(".", "reproduce.py", *flags, capsys=capsys), *words)
+    assert not any(tmp_path.iterdir())

@@ -1,7 +1,8 @@
 """Train a translator with single-head attention and save checkpoints along the way.
 
 A run that was interrupted resumes from its last save and ends with the same bytes as one that was
-not. The same command with more --epochs or --steps extends a finished run.
+not. The same command with more --epochs or --steps extends a finished run; if --steps ended it
+within an epoch, that step stays a candidate for the best model.
 
 reads:   data/<dataset>/, from prepare_data.py; the SentencePiece model is trained if it is missing
 writes:  models/<dataset>/<run>/: model<step>, the weights after <step> updates; model, those of the
@@ -17,7 +18,6 @@ from attention_dynamics import cli
 
 # cli first: Ctrl-C during the slow imports is then one line
 # isort: split
-import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -67,13 +67,8 @@ def main():
     device = cli.find_device(args.device)
     config = load_config(args.config)
     dataset = load_dataset(args.data_dir, args.dataset, args.vocab_size)
-    ends = (math.ceil(n * len(dataset.train) / config["b_size"]) for n in itertools.count(1))
-    if args.steps:  # the last epoch is not a whole one
-        steps = args.steps
-        epoch_ends = [*itertools.takewhile(lambda end: end < steps, ends), steps]
-    else:
-        epoch_ends = list(itertools.islice(ends, args.epochs))
-        steps = epoch_ends[-1]
+    epochs = epoch_ends(len(dataset.train), config["b_size"], args.epochs, args.steps)
+    steps = max(epochs)
     config = interventions.add_to(config, args, steps)
     saves = [*args.custom_saves, *interventions.saves(config)]
     saves = saved_steps(steps, args.save_every, saves, log_saves=args.save_at)
@@ -112,15 +107,15 @@ def main():
         return model.losses(*to_tensors(dataset.train.take(rows), device)).mean()
 
     validated = {row["step"] for row in epochs_of(run.history)}
-    pauses = (set(saves) - set(run.saved)) | (set(epoch_ends) - validated)
+    pauses = (set(saves) - set(run.saved)) | (set(epochs) - validated)
     for step, losses in run.updates(loss, steps, pauses):
         attention.set(model, args.seed, step)
         row: dict[str, Any] = {"epoch": None, "train_loss": mean(losses)}
         row |= {"val_loss": None, "val_perplexity": None, "val_acc": None}
         line = f"step {step:<6} train loss {shown(row['train_loss'])}"
         best = False
-        if step in epoch_ends:
-            row["epoch"] = epoch_ends.index(step) + 1
+        if step in epochs:
+            row["epoch"] = epochs[step]
             row["val_loss"], row["val_acc"] = validate(model, dataset.val, device)
             row["val_perplexity"] = math.exp(row["val_loss"])
             best = row["val_acc"] > max((r["val_acc"] for r in epochs_of(run.history)), default=-1)
@@ -132,6 +127,19 @@ def main():
         cli.say(line)
     say_best(folder, run.history, load_best, dataset, device)
     run.end(args.drop_resume)
+
+
+def epoch_ends(n_pairs: int, b_size: int, epochs: int, steps: int | None) -> dict[int, float]:
+    """The update at the end of each epoch, and the epoch's number.
+
+    ``steps`` takes the place of ``epochs``; such a run may end within an epoch, say 1.5.
+    """
+    if steps:
+        epochs = steps * b_size // n_pairs
+    ends: dict[int, float] = {math.ceil(n * n_pairs / b_size): n for n in range(1, epochs + 1)}
+    if steps:
+        ends.setdefault(steps, round(steps * b_size / n_pairs, 2))
+    return ends
 
 
 def epochs_of(history: list[dict]) -> list[dict]:
