@@ -80,6 +80,16 @@ def test_the_evaluated_training_pairs_are_seeded_and_as_many_as_validation(toy):
     assert data.evaluated_pairs(dataset, with_train=True)[0].references == pairs.references
 
 
+def test_the_first_pairs_of_validation_are_evaluated(toy):
+    dataset = data.load_dataset(toy, "toy")
+    pairs, splits = data.evaluated_pairs(dataset, with_train=True, test_set_size=5)
+    assert [rows.tolist() for rows in splits.values()] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    assert pairs.references[:5] == dataset.val.references[:5]
+    assert set(pairs.references[5:]) <= set(dataset.train.references)
+    many = len(dataset.val) + 1
+    assert data.evaluated_pairs(dataset, with_train=False, test_set_size=many)[0] is dataset.val
+
+
 def test_batches_hold_every_pair_once(toy):
     pairs = data.load_dataset(toy, "toy").val
     seen = []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import (
     ROOT,
     RUNS,
@@ -21,6 +22,7 @@ from conftest import (
     flags_of,
     kill_when,
     load,
+    load_script,
     output_of,
     write_json,
     write_list,
@@ -505,6 +507,37 @@ class TestGoingOn:
         for path in direct.iterdir():
             if path.name not in ("resume.pt", "run.json"):
                 assert (extended / path.name).read_bytes() == path.read_bytes(), path.name
+
+    def test_steps_in_place_of_epochs(self, workplace, tmp_path, capsys):
+        """Two epochs of 125 steps: their first 30 steps, extended to 60, are the same steps."""
+        part = train_flags(workplace, models_dir=tmp_path, save_every=15)
+        _, out, _ = call("train_translation.py", *part, "--steps", 30, capsys=capsys)
+        assert "best: epoch 0.24" in out
+        _, out, _ = call("train_translation.py", *part, "--steps", 60, capsys=capsys)
+        assert "resuming from step 30" in out and "best: epoch 0.48" in out
+        assert not (tmp_path / "toy" / RUN / "model75").exists()
+        direct = train_flags(workplace, models_dir=tmp_path / "direct", save_every=15)
+        call("train_translation.py", *direct, "--steps", 60, capsys=capsys)
+        for name in ("model45", "model60", "model"):
+            extended = (tmp_path / "toy" / RUN / name).read_bytes()
+            assert extended == (tmp_path / "direct/toy" / RUN / name).read_bytes(), name
+        whole = torch.load(workplace / "models/toy" / RUN / "model50")
+        call("train_translation.py", *part, "--steps", 60, "--custom_saves", 50, capsys=capsys)
+        again = torch.load(tmp_path / "toy" / RUN / "model50")
+        assert all(torch.equal(again[key], value) for key, value in whole.items())
+
+    @pytest.mark.parametrize(
+        ("epochs", "steps", "ends"),
+        [
+            (2, None, {4: 1, 7: 2}),  # 10 pairs, 3 a batch: an epoch is 3 1/3 updates
+            (2, 3, {3: 0.9}),
+            (2, 4, {4: 1}),
+            (9, 10, {4: 1, 7: 2, 10: 3}),
+        ],
+    )
+    def test_ends_of_epochs(self, epochs, steps, ends):
+        script = load_script("translation", "train_translation")
+        assert script.epoch_ends(10, 3, epochs, steps) == ends
 
     def test_bleu_can_be_added(self, workplace, capsys):
         path = workplace / "outputs" / "toy_logs.pkl"

@@ -228,7 +228,9 @@ def evaluated_pairs(
 
     The first of validation (default: all); on request as many training pairs, drawn with seed 1.
     """
-    val = dataset.val.take(np.arange(len(dataset.val))[:test_set_size])
+    val = dataset.val
+    if test_set_size and test_set_size < len(val):
+        val = val.take(np.arange(test_set_size))
     pairs, splits = val, {"val": np.arange(len(val))}
     if with_train:
         count = min(len(val), len(dataset.train))
