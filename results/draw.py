@@ -27,7 +27,7 @@ RESULTS = Path(__file__).resolve().parent
 # Of each figure in docs/: what draws it, and its files here with the columns that it needs.
 FIGURES: dict[str, tuple[Callable[..., Any], dict[str, Columns]]] = {
     "furd_dynamics": (dynamics.draw, {"Furd_dynamics.csv": dynamics.COLUMNS}),
-    "furd_sentence": (sentence.draw, {"Furd_sentence.csv": sentence.COLUMNS}),
+    "furd_sentence": (sentence.draw, {"Furd_sentence_early.csv": sentence.COLUMNS}),
     "furd_words": (words.draw, {"Furd_words.csv": words.COLUMNS}),
     "furd_encoders": (settings.draw, {"Furd_encoders_curves.csv": settings.COLUMNS}),
     "furd_interventions": (settings.draw, {"Furd_interventions_curves.csv": settings.COLUMNS}),
