@@ -7,20 +7,23 @@ of the treebank as training data. --prepare writes their data. In classification
 
   python ../results/why_furd.py --prepare trainDevTestTrees_PTB.zip
   S="--steps 1000 --save_every 250 --custom_saves 0,10,50,100,150,200,250 --seed SEED"
-  python train_classifier.py --dataset Furd --data_dir data/rare --models_dir models/rare $S
-  python train_classifier.py --dataset Furd_phrases $S
   I="--iterations 0,10,50,100,150,200,250,500,750"
-  python eval_dump.py --dataset Furd --data_dir data/rare --models_dir models/rare $I \
-      --outputs_dir outputs/rare
-  python eval_dump.py --dataset Furd_phrases $I
-  python embedding_beta.py --dataset Furd --data_dir data/rare --outputs_dir outputs/rare \
-      --epochs 60 --lr 0.00015
-  python embedding_beta.py --dataset Furd_phrases --epochs 60 --lr 0.00015
+  R="--dataset Furd --data_dir data/rare"
+  P="--dataset Furd_phrases"
+  python train_classifier.py $R --models_dir models/rare $S
+  python eval_dump.py $R --models_dir models/rare --outputs_dir outputs/rare $I
+  python embedding_beta.py $R --outputs_dir outputs/rare --epochs 60 --lr 0.00015
+  python train_classifier.py $P $S
+  python eval_dump.py $P $I
+  python embedding_beta.py $P --epochs 60 --lr 0.00015
   python ../results/why_furd.py
 
 reads:   classification/outputs/; with --prepare, the archive and classification/data/Furd_*.json
 writes:  results/Furd_why.csv; with --prepare, classification/data/rare/ and Furd_phrases_*.json
 next:    results/make.py
+
+example:
+  python results/why_furd.py
 """
 
 import csv
