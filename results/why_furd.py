@@ -42,7 +42,7 @@ import numpy as np
 from attention_dynamics import cli
 from attention_dynamics.analysis import collection, dynamics
 from attention_dynamics.analysis.dump import load_dump
-from attention_dynamics.analysis.evidence import RunNames
+from attention_dynamics.analysis.evidence import Evidence, RunNames
 from attention_dynamics.analysis.metrics import DEFAULT, METRICS
 from attention_dynamics.classification.datasets.furd import plain_word
 from attention_dynamics.classification.task import TASK
@@ -52,7 +52,10 @@ HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent / "classification"
 AUTHORS = 1421  # test sentences that the authors evaluated
 LAST = 750  # iterations after it are left out: the variants were trained for 1,000 updates
-LEVELS = ("agr_unif", "agr_px", "agr_grad", "baseline", "xi_unif", "best_perf")
+LEVELS = (
+    *("agr_unif", "agr_px", "agr_grad", "baseline"),
+    *("xi_unif", "xi_px", "xi_grad", "best_perf"),
+)
 
 
 def parse_args():
@@ -66,46 +69,49 @@ def main():
     if args.prepare:
         prepare(args.prepare)
         return
-    published, lengths = measure(FOLDER / "outputs", "Furd")
-    every = np.arange(len(lengths))
-    rng = np.random.default_rng(0)
-    table = {
-        "public split": (published, every),
-        "its shortest sentences": (published, np.argsort(lengths, kind="stable")[:AUTHORS]),
-        "as many at random": (published, rng.choice(every, AUTHORS, replace=False)),
-        "rare words kept": (measure(FOLDER / "outputs/rare", "Furd")[0], every),
-        "trained on phrases": (measure(FOLDER / "outputs", "Furd_phrases")[0], every),
+    variants = {
+        "public split": (FOLDER / "outputs", "Furd"),
+        "rare words kept": (FOLDER / "outputs/rare", "Furd"),
+        "trained on phrases": (FOLDER / "outputs", "Furd_phrases"),
     }
-    rows = [row(name, *what, lengths) for name, what in table.items()]
+    rows = []
+    for name, (outputs, dataset) in variants.items():
+        runs, evidence, lengths = read(outputs, dataset)
+        of = (runs, evidence, METRICS[DEFAULT], TASK.levels)
+        measured = dynamics.measure(*of)
+        every = np.arange(len(lengths))
+        chosen = {
+            "all": every,
+            "shortest": np.argsort(lengths, kind="stable")[:AUTHORS],
+            "random": np.random.default_rng(0).choice(every, AUTHORS, replace=False),
+        }
+        spread = dynamics.over_gold(*of)["gold_intervals"]["agr_unif"]
+        gold = {f"agr_unif_gold_{what}": spread[what] for what in ("mean", "min", "max")}
+        for which, sentences in chosen.items():
+            about = {"variant": name, "which": which, "sentences": len(sentences)}
+            about["mean_length"] = float(lengths[sentences].mean())
+            found = values(measured.take(np.sort(sentences)))
+            rows.append(about | found | (gold if which == "all" else dict.fromkeys(gold)))
     storage.save_csv(rows[0], ([*each.values()] for each in rows), HERE / "Furd_why.csv")
     print(HERE / "Furd_why.csv")
 
 
-def measure(outputs: Path, dataset: str) -> tuple[dynamics.Measured, np.ndarray]:
-    """Agreement of every test sentence up to ``LAST``, and the sentences' lengths."""
+def read(outputs: Path, dataset: str) -> tuple[RunNames, Evidence, np.ndarray]:
+    """The runs, the test sentences up to iteration ``LAST``, and the sentences' lengths."""
     dump = load_dump(outputs, dataset)
     for name in [*dump["settings"]["columns"], "metas"]:
         dump[name] = {key: value for key, value in dump.get(name, {}).items() if key[1] <= LAST}
     betas = collection.load_betas(TASK, outputs, dataset, 256, dump["vocab"])
-    evidence = TASK.evidence_of(dump, betas, "val", "test_acc")
-    runs = RunNames.of(set(dump["alpha"]), dataset)
     sentences = TASK.sentences_of(dump)
     lengths = sentences.take(sentences.rows_of("val")).source.lengths
-    return dynamics.measure(runs, evidence, METRICS[DEFAULT], TASK.levels), lengths
+    runs = RunNames.of(set(dump["alpha"]), dataset)
+    return runs, TASK.evidence_of(dump, betas, "val", "test_acc"), lengths
 
 
-def row(
-    name: str, measured: dynamics.Measured, chosen: np.ndarray, lengths: np.ndarray
-) -> dict[str, Any]:
-    found = dynamics.figures(measured.take(np.sort(chosen)))
-    return {
-        "variant": name,
-        "sentences": len(chosen),
-        "mean_length": float(lengths[chosen].mean()),
-        **{key: found[key] for key in LEVELS},
-        "corrs_100": found["alpha_corrs"][100],
-        "corrs_500": found["alpha_corrs"][500],
-    }
+def values(measured: dynamics.Measured) -> dict[str, Any]:
+    found = dynamics.figures(measured)
+    corrs = {f"corrs_{it}": found["alpha_corrs"][it] for it in (100, 500)}
+    return {key: found[key] for key in LEVELS} | corrs
 
 
 def prepare(archive: Path) -> None:
