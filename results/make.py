@@ -4,8 +4,8 @@ Templates (*.j2) hold the words, and say which CSV a number comes from, except i
 tests/test_results.py lists.
 
 reads:   results/*.csv and results/*.j2
-writes:  RESULTS.md and docs/reproduction.md; in README.md, the part between "<!-- measured -->" and
-         "<!-- end -->"
+writes:  RESULTS.md and docs/reproduction.md; in README.md, the parts between
+         "<!-- from results/TEMPLATE -->" and "<!-- end -->"
 next:    git diff
 
 example:
@@ -43,7 +43,7 @@ SPLIT = re.compile(
     r"\(left out: (?P<left_out>[^)]*)\), (?P<labels>.*), tokens)",
     re.MULTILINE,
 )
-MEASURED_PART = re.compile(r"(?<=<!-- measured -->\n).*?(?=<!-- end -->)", re.DOTALL)
+PART = re.compile(r"(<!-- from results/(\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def parse_args():
@@ -69,10 +69,9 @@ def main():
 def texts() -> dict[Path, str]:
     """What the files should hold."""
     readme = ROOT / "README.md"
-    measured = render("README.md.j2")
-    new, found = MEASURED_PART.subn(lambda _: measured, read(readme))
-    if found != 1:
-        raise InputError(f"{readme} needs one <!-- measured --> ... <!-- end -->, it has {found}")
+    new, found = PART.subn(lambda part: part[1] + render(part[2]) + part[3], read(readme))
+    if not found:
+        raise InputError(f"{readme} has no <!-- from results/TEMPLATE --> ... <!-- end -->")
     return {
         ROOT / "RESULTS.md": render("RESULTS.md.j2"),
         ROOT / "docs/reproduction.md": render("reproduction.md.j2"),
@@ -114,6 +113,7 @@ def render(name: str) -> str:
         "about": about,
         "costs": costs,
         "data": data,
+        "time": time,
         "corpus": corpus,
         "authors_table": authors_table,
         "results_table": results_table,
@@ -158,6 +158,21 @@ def costs(name: str) -> dict[str, Any]:
         found[line["stage"]] = line
     commits = {str(line["commit"]): None for line in lines if line["stage"] in RESUMED}
     return found | {"peak_mib": max(line["peak_mib"] for line in lines), "commits": [*commits]}
+
+
+def time(name: str) -> str:
+    """What a dataset's published runs and their evaluation took, in words."""
+    if not (HERE / f"{name}.csv").exists():
+        measured = [line for line in rows("rates.csv") if line["dataset"] == name]
+        if not measured:
+            return "not run in full here"
+        seconds = measured[0]["cpu_seconds"] / measured[0]["updates"]
+        hours = seconds * max(corpus(name).iterations) / 3600
+        return f"{digits(seconds, 2)} s an update, so {digits(hours, 1)} h a run"
+    of = costs(name)
+    train, evaluate = (of[stage]["cpu_seconds"] / 60 for stage in ("train_runs", "dump_logs"))
+    runs = len(corpus(name).runs)
+    return f"{runs} runs {digits(train, 0)} min, evaluation {digits(evaluate, 0)} min"
 
 
 def data(name: str) -> dict[str, Any]:

@@ -85,8 +85,12 @@ def test_words_hold_no_measured_number(template):
 def test_a_template_that_asks_for_what_is_not_there(make, tmp_path, monkeypatch):
     copy_results(tmp_path)
     monkeypatch.setattr(make, "HERE", tmp_path)
-    (tmp_path / "README.md.j2").write_text('{{ row("Furd_encoders.csv", setting="none").mean }}')
-    with pytest.raises(make.InputError, match=r"README.md.j2.*Furd_encoders.csv has no line"):
+    (tmp_path / "README_measured.md.j2").write_text(
+        '{{ row("Furd_encoders.csv", setting="none").mean }}'
+    )
+    with pytest.raises(
+        make.InputError, match=r"README_measured.md.j2.*Furd_encoders.csv has no line"
+    ):
         make.texts()
 
 
@@ -107,7 +111,7 @@ def test_readme_without_its_markers(make, tmp_path, monkeypatch):
     (tmp_path / "README.md").write_text("# no markers\n")
     monkeypatch.setattr(make, "ROOT", tmp_path)
     monkeypatch.setattr(make, "render", lambda name: "measured\n")
-    with pytest.raises(make.InputError, match=r"README.md needs one <!-- measured -->"):
+    with pytest.raises(make.InputError, match=r"README.md has no <!-- from results/TEMPLATE"):
         make.texts()
 
 
