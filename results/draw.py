@@ -31,6 +31,8 @@ FIGURES: dict[str, tuple[Callable[..., Any], dict[str, Columns]]] = {
     "furd_words": (words.draw, {"Furd_words.csv": words.COLUMNS}),
     "furd_encoders": (settings.draw, {"Furd_encoders_curves.csv": settings.COLUMNS}),
     "furd_interventions": (settings.draw, {"Furd_interventions_curves.csv": settings.COLUMNS}),
+    "multi30k_settings": (settings.draw, {"multi30k_settings_curves.csv": settings.COLUMNS}),
+    "imdb_settings": (settings.draw, {"IMDB_settings_curves.csv": settings.COLUMNS}),
     "multi30k_dynamics": (dynamics.draw, {"multi30k_dynamics.csv": dynamics.COLUMNS}),
     "multi30k_sentence": (sentence.draw, {"multi30k_sentence.csv": sentence.COLUMNS}),
     "copying": (copying.draw, {"copying.csv": copying.COLUMNS}),

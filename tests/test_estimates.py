@@ -69,13 +69,13 @@ def test_what_is_done_does_not_count(tmp_path):
 def test_a_record_that_cannot_be_read_is_no_record(content, tmp_path):
     folder = write_run(tmp_path, "Furd", 1000, 100, seed=20)
     write_json(folder / "run.json", content)
-    assert cost_of(FURD, tmp_path).how == "4,000 steps of 0.1 s, RESULTS.md"
+    assert cost_of(FURD, tmp_path).how == "4,000 steps of 0.051 s, RESULTS.md"
 
 
 def test_the_steps_of_a_translation_follow_from_its_data(tmp_path):
     command = "train_translation.py --dataset {} --seed 20 --epochs 3"
     assert cost_of(command.format("multi30k"), tmp_path, "translation").seconds == (
-        pytest.approx(-(-3 * 29_000 // 16) * 0.33)
+        pytest.approx(-(-3 * 29_000 // 16) * estimates.MEASURED["multi30k"].step)
     )
     news = command.format("news_commentary_v14_en_nl")
     assert cost_of(news, tmp_path, "translation") == Cost(how="the data are not prepared")
@@ -99,10 +99,10 @@ def test_an_evaluation(tmp_path):
     assert cost_of(command, tmp_path) == Cost(how="no checkpoint is there yet")
     for seed in (13, 14):
         write_run(tmp_path, "Furd", 4000, 400, seed=seed)
-    assert cost_of(command, tmp_path) == Cost(10, None, "2 checkpoints of 5 s, RESULTS.md")
+    assert cost_of(command, tmp_path) == Cost(3.2, None, "2 checkpoints of 1.6 s, RESULTS.md")
     (tmp_path / "Furd_logs.parts").mkdir()
     (tmp_path / "Furd_logs.parts" / "Normal_B-0.pkl").touch()
-    assert cost_of(command, tmp_path).seconds == 5
+    assert cost_of(command, tmp_path).seconds == 1.6
     (tmp_path / "Furd_logs.pkl").touch()
     assert cost_of(command, tmp_path) == Cost(0, 0, "finished")
     os.utime(tmp_path / "Furd_logs.pkl", (0, 0))

@@ -78,7 +78,7 @@ def test_figures_of_a_dump(figure, outputs, results, capsys):  # noqa: F811
 def test_a_column_wide(outputs, results, capsys):  # noqa: F811
     """The CSV is the same for every variant."""
     plot("classification", outputs, capsys, "--width", "column", "--style", "dark")
-    shutil.copy(outputs / "toy_sentence.csv", results / "Furd_sentence.csv")
+    shutil.copy(outputs / "toy_sentence.csv", results / "Furd_sentence_early.csv")
     flags = ("--width", "column", "--style", "dark", "--out_dir", results)
     assert run(draw, results, "furd_sentence", *flags, capsys=capsys)[0] == 0
     made = (outputs / "toy_sentence_column_dark.png").read_bytes()
@@ -251,7 +251,8 @@ def test_damaged_files(damage, results, tmp_path, capsys):
 def test_half_a_file(figure, outputs, results, capsys):  # noqa: F811
     plot("classification", outputs, capsys)
     lines = (outputs / f"toy_{figure}.csv").read_text().splitlines(keepends=True)
-    path = results / f"Furd_{figure}.csv"
+    (file,) = draw.FIGURES[f"furd_{figure}"][1]
+    path = results / file
     path.write_text("".join(lines[: len(lines) // 2]))
     found = run(draw, results, f"furd_{figure}", "--out_dir", results, capsys=capsys)
     assert_one_line(found, str(path), "damaged")

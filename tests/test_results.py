@@ -20,7 +20,7 @@ NOT_YET = {
     "## Classification: IMDB, 300 steps",
     "## Speed",
 }
-MEASURED = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])|±")
+MEASURED = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])|± ?\d")
 
 
 @pytest.fixture(scope="module")
