@@ -192,11 +192,12 @@ def run(
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
-            process.stdout.close()
             raise
         finally:
+            process.stdout.read()  # a stage that was told to end may have more to say
             _, status, used = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
+            wait_for_group(process.pid)
             kib = used.ru_maxrss // (1024 if sys.platform == "darwin" else 1)
             costs.append(
                 {
@@ -213,6 +214,14 @@ def run(
     if process.returncode:
         raise InputError(f"{stage} ended with {process.returncode}: see above")
     return "".join(printed)
+
+
+def wait_for_group(group: int) -> None:
+    """Wait until all processes of a group have saved and ended, but for a minute at most."""
+    with contextlib.suppress(OSError):  # there is no such group any more
+        for _ in range(600):
+            os.killpg(group, 0)
+            time.sleep(0.1)
 
 
 def read_costs(path: Path) -> list[dict[str, Any]]:
