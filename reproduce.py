@@ -100,8 +100,9 @@ def main():
         finally:
             storage.save_csv(COSTS, ([row[key] for key in COSTS] for row in costs), costs_path)
         if stage == "prepare_data":
-            for place in (f"{folder}/", f"{args.source.resolve().parent}/" if args.source else ""):
-                printed = printed.replace(place, "") if place else printed
+            places = [folder, *([args.source.resolve().parent] if args.source else [])]
+            for place in places:  # paths of this machine
+                printed = printed.replace(f"{place}/", "")
             storage.save_text(printed, printed_path)
 
     results = tables.load_results(outputs / f"{corpus.name}_stats.pkl", "delete it and start again")

@@ -23,7 +23,7 @@ from attention_dynamics import cli
 from attention_dynamics.analysis import tables
 from attention_dynamics.analysis.levels import symbols
 from attention_dynamics.analysis.metrics import DEFAULT
-from attention_dynamics.analysis.settings import FIGURES, Spread
+from attention_dynamics.analysis.settings import Spread
 from attention_dynamics.analysis.tables import decimals
 from attention_dynamics.classification.task import TASK as CLASSIFICATION
 from attention_dynamics.cli import InputError
@@ -120,7 +120,7 @@ def render(name: str) -> str:
         "settings_table": settings_table,
         "text": lambda name: read(HERE / name).rstrip("\n"),
     }
-    environment.filters |= {"d": digits, "pm": plus_minus, "interval": interval, "span": span}
+    environment.filters |= {"d": digits, "pm": plus_minus, "span": span}
     try:
         return environment.get_template(name).render()
     except (jinja2.TemplateError, OSError, KeyError) as error:
@@ -183,7 +183,7 @@ def data(name: str) -> dict[str, Any]:
     """
     path = HERE / f"{name}_data.txt"
     printed = read(path) if path.exists() else ""
-    file = "equal"
+    file = "equal" if printed else ""
     if "differs from the public file" in printed:
         file = "differs"
     if "no checksum is published" in printed:
@@ -242,12 +242,7 @@ def settings_table(name: str) -> str:
     """The table that settings.py printed, without the differences."""
     first = row(name)
     about = [first[key] for key in ("dataset", "metric", "split", "performance")]
-    found = settings(name)
-    percent = max(means(found, "best_perf")) > 1
-    table = [["", *found]]
-    for key, figure in FIGURES.items():
-        cells = [settings_view.cell(of[key], figure.kind, percent) for of in found.values()]
-        table.append([figure.text, *cells])
+    table = settings_view.value_rows(settings(name))
     return "\n".join([settings_view.title(about), *settings_view.narrow_tables(table)])
 
 
@@ -335,12 +330,6 @@ def plus_minus(spread: Spread, count: int = 3) -> str:
         return "never"
     half = "" if spread.half_width is None else f" ± {digits(spread.half_width, count)}"
     return digits(spread.mean, count) + half
-
-
-def interval(line: dict[str, Any], key: str, count: int = 3) -> str:
-    """``0.255 [0.235, 0.275]``: a figure of a line of results, and its interval over sentences."""
-    low, high = (digits(line[f"{key}_{end}"], count) for end in ("low", "high"))
-    return f"{digits(line[key], count)} [{low}, {high}]"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, assert_one_line, call_script, load_script
+from conftest import ROOT, assert_one_line, call_script, load_script, make_zip
 from test_comparison import write_setting
 
 RESULTS = ROOT / "results"
@@ -153,6 +153,27 @@ def test_costs_of_stages_that_resume_add_up(make, tmp_path, monkeypatch):
 )
 def test_digits(make, value, shown):
     assert make.digits(value) == shown
+
+
+def test_phrases_of_the_treebank(tmp_path):
+    """Every different labelled node of training trees; of the test trees, the sentences."""
+    script = load_script("results", "why_furd")
+    tree = "(3 (2 It) (4 (4 works) (2 (2 ``) (1 badly))))"
+    assert list(script.nodes(tree)) == [
+        (2, ["It"]),
+        (4, ["works"]),
+        (2, ['"']),
+        (1, ["badly"]),
+        (2, ['"', "badly"]),
+        (4, ["works", '"', "badly"]),
+        (3, ["It", "works", '"', "badly"]),
+    ]
+    trees = f"{tree}\n(2 (2 Well) (4 works))\n"
+    archive = make_zip(tmp_path / "a.zip", {"trees/train.txt": trees, "trees/test.txt": trees})
+    whole = ('It works " badly', "positive")
+    phrases = [("works", "positive"), ("badly", "negative"), ('works " badly', "positive"), whole]
+    assert script.phrases(archive, "train") == phrases
+    assert script.phrases(archive, "test") == [whole]
 
 
 # reproduce.py, all of which test_own_data.py runs

@@ -294,6 +294,19 @@ def test_results_come_back_from_csv(resamples, logistic):
     assert csv_table(back) == csv_table(results)
 
 
+def test_gold_runs_come_back_from_csv():
+    results = example(50)
+    never = {"mean": None, "min": 0.8, "max": None, "count": 6, "never": 2}
+    spread = {"mean": 0.51, "min": 0.25, "max": 0.75, "count": 6, "never": 0}
+    gold = {"agr_unif": spread, "xi_unif": never, "best_perf": spread, "agr_grad": None}
+    for summary in results.values():
+        summary["gold_intervals"] = gold
+    back = tables.results_of_csv(csv_table(results), tables.curves_csv(results))
+    assert back[FIRST]["gold_intervals"] == {key: of for key, of in gold.items() if of}
+    assert text_table(back) == text_table(results)
+    assert csv_table(back) == csv_table(results)
+
+
 def test_curves_have_a_line_for_each_iteration():
     results = example()
     rows = list(csv.DictReader(io.StringIO(tables.curves_csv(results))))

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import io
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -137,20 +138,32 @@ def cell(spread: Spread, kind: str, percent: bool, sign: str = "") -> str:
     return f"{text} ({spread.count}/{spread.count + spread.never})" if spread.never else text
 
 
-def blocks(found: list[Setting]) -> list[list[list[str]]]:
-    """The rows of two tables, a line for each figure: the values, and the differences."""
+def value_rows(found: Mapping[str, Mapping[str, Spread]]) -> list[list[str]]:
+    """The rows of a table, a line for each figure; ``found`` has the figures of each setting."""
+    percent = any((of["best_perf"].mean or 0) > 1 for of in found.values())
+    return [
+        ["", *found],
+        *(
+            [figure.text, *(cell(of[key], figure.kind, percent) for of in found.values())]
+            for key, figure in FIGURES.items()
+        ),
+    ]
+
+
+def difference_rows(found: list[Setting]) -> list[list[str]]:
+    """The same of the differences from the first setting."""
     percent = max(found[0].seeds[0].performances.values()) > 1
-    values = [["", *(setting.name for setting in found)]]
-    differences = [["difference", *(f"{of.name} - {found[0].name}" for of in found[1:])]]
+    rows = [["difference", *(f"{of.name} - {found[0].name}" for of in found[1:])]]
     for key, figure in FIGURES.items():
-        values.append([figure.text, *(cell(of.figures[key], figure.kind, percent) for of in found)])
-        differences.append(
-            [
-                figure.text,
-                *(cell(of.differences[key], figure.kind, percent, "+") for of in found[1:]),
-            ]
-        )
-    return [values, differences] if len(found) > 1 else [values]
+        cells = (cell(of.differences[key], figure.kind, percent, "+") for of in found[1:])
+        rows.append([figure.text, *cells])
+    return rows
+
+
+def blocks(found: list[Setting]) -> list[list[list[str]]]:
+    """The rows of the tables of values, and of differences if there are several settings."""
+    values = value_rows({setting.name: setting.figures for setting in found})
+    return [values, difference_rows(found)] if len(found) > 1 else [values]
 
 
 def notes(found: list[Setting]) -> list[str]:
