@@ -98,16 +98,13 @@ def main() -> None:
         timings = [timing for found in law.measure(experiment, way, cells) for timing in found]
     laws, notes = power_law.laws_of(timings, args.resamples, args.bootstrap_seed)
 
-    tables.print_times(timings)
-    tables.print_laws(laws, notes)
-    print()
-    rows, path = law_figure.rows_of(timings), args.outputs_dir / args.name
-    header, fits = tables.laws_csv(laws)
-    named = [dict(zip(header, fit)) for fit in fits]
-    drawing.render(partial(law_figure.draw, rows, named), path, args)
+    rows, fits = law_figure.rows_of(timings), tables.law_rows(laws)
+    print("", *tables.times_lines(rows), "", *tables.laws_lines(fits), *notes, "", sep="\n")
+    path = args.outputs_dir / args.name
+    drawing.render(partial(law_figure.draw, rows, fits), path, args)
     drawing.save_rows(rows, path.with_name(f"{args.name}.csv"))
     path = path.with_name(f"{args.name}_fit.csv")
-    storage.save_csv(header, fits, path)
+    storage.save_csv(tables.LAW_HEADER, map(dict.values, fits), path)
     print(path)
 
 

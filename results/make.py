@@ -16,6 +16,7 @@ import contextlib
 import csv
 import math
 import re
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ from attention_dynamics.analysis.settings import Spread
 from attention_dynamics.analysis.tables import decimals
 from attention_dynamics.classification.task import TASK as CLASSIFICATION
 from attention_dynamics.cli import InputError
+from attention_dynamics.copying.tables import LEGEND, laws_lines, times_lines
 from attention_dynamics.corpus import BaseCorpus
 from attention_dynamics.files import storage
 from attention_dynamics.translation.task import TASK as TRANSLATION
+from attention_dynamics.views import drawing, law
 from attention_dynamics.views import settings as settings_view
 
 HERE = Path(__file__).resolve().parent
@@ -118,9 +121,13 @@ def render(name: str) -> str:
         "authors_table": authors_table,
         "results_table": results_table,
         "settings_table": settings_table,
+        "law_times": law_times,
+        "law_fits": law_fits,
+        "laws": laws,
         "text": lambda name: read(HERE / name).rstrip("\n"),
     }
-    environment.filters |= {"d": digits, "pm": plus_minus, "span": span}
+    environment.filters |= {"d": digits, "pm": plus_minus, "span": span, "exp": math.exp}
+    environment.filters["ends"] = itemgetter("low", "high")
     try:
         return environment.get_template(name).render()
     except (jinja2.TemplateError, OSError, KeyError) as error:
@@ -244,6 +251,26 @@ def settings_table(name: str) -> str:
     about = [first[key] for key in ("dataset", "metric", "split", "performance")]
     table = settings_view.value_rows(settings(name))
     return "\n".join([settings_view.title(about), *settings_view.narrow_tables(table)])
+
+
+def law_times(name: str) -> str:
+    """The first table that law.py printed."""
+    return "\n".join(times_lines(drawing.read_rows(HERE / name, law.COLUMNS)))
+
+
+def law_fits(name: str, legend: bool = False) -> str:
+    """The second table that law.py printed."""
+    lines = laws_lines(drawing.read_rows(HERE / name, law.FIT_COLUMNS))
+    return "\n".join(lines if legend else lines[1 : -len(LEGEND)])
+
+
+def laws(name: str) -> dict[str, dict[str, dict[str, dict]]]:
+    """The rows of a CSV of fitted laws, by time, repetition and term."""
+    found: dict[str, dict[str, dict[str, dict]]] = {}
+    for line in rows(name):
+        of = found.setdefault(line["time"], {}).setdefault(line["repetition"], {})
+        of[line["term"]] = line
+    return found
 
 
 def results_table(

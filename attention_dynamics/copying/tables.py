@@ -1,6 +1,8 @@
 """The tables that the scripts print, and the survey of heads and the fitted laws as rows of CSV."""
 
 from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +15,8 @@ from attention_dynamics.copying.histories import (
     kinds_of_combinations,
     learned_at,
 )
-from attention_dynamics.copying.law import TIMES, Timing
-from attention_dynamics.copying.power_law import Coefficient, Law
+from attention_dynamics.copying.law import REPETITION, TIMES
+from attention_dynamics.copying.power_law import Law
 
 SHOWN = {  # columns of a history, and their labels
     "token_accuracy": "token accuracy",
@@ -22,6 +24,16 @@ SHOWN = {  # columns of a history, and their labels
     "attention_accuracy_before": "attention one before",
     "attention_accuracy_after": "attention one after",
 }
+LAW_HEADER = (  # of law_rows
+    *("time", "repetition", "seeds", "censored", "term", "value", "low", "high"),
+    *("intercept", "r2", "sigma", "spread", "delta_aic", "preferred"),
+)
+LEGEND = (  # of laws_lines
+    "[95%]: bootstrap over seeds. sigma: residual of log steps. within: their spread among the",
+    "seeds of a setting. dAIC: AIC of an exponential in length less that of the power law.",
+    "better: resamples in which the power law has the lower AIC. bend: coefficient of",
+    "(log length)^2, 0 for a power law.",
+)
 
 
 def print_seeds(histories: list[History]) -> None:
@@ -108,61 +120,62 @@ def print_survey(experiment: Experiment, trials: dict[int, dict[int, list[Histor
         print("".join(f"{name:>6}" for name in names) + f" |{curve} |{at_end}")
 
 
-def print_times(timings: list[Timing]) -> None:
-    """Of each setting the median of both times, the range of the first, and what never came."""
-    print(f"\n{'':<28}{'updates until copying':^28}{'until attending':>18}{'never, of seeds':>18}")
+def times_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Of each setting the median of both times, the range of the first, and what never came.
+
+    Parameters
+    ----------
+    rows : a dictionary for each model: ``repetition``, ``vocab``, ``length`` and both times
+    """
     header = ("median", "min", "max", "median", "copies", "attends", "seeds")
-    print(
-        f"{'repetition':<12}{'vocab':>7}{'length':>8} " + "".join(f"{name:>10}" for name in header)
-    )
-    for cell, group in groupby(timings, key=lambda timing: timing.cell):
+    lines = [
+        f"{'':<28}{'updates until copying':^28}{'until attending':>18}{'never, of seeds':>18}",
+        f"{'repetition':<12}{'vocab':>7}{'length':>8} " + "".join(f"{name:>10}" for name in header),
+    ]
+    for cell, group in groupby(rows, key=itemgetter("repetition", "vocab", "length")):
         found = list(group)
-        times = {
-            name: [np.inf if (at := getattr(t, name)) is None else at for t in found]
-            for name in TIMES
-        }
-        copies = times["copies"]
-        shown = (np.median(copies), min(copies), max(copies), np.median(times["attends"]))
-        never = [sum(map(np.isinf, times[name])) for name in TIMES]
-        print(
-            f"{cell.repetition:<12}{cell.vocab:>7}{cell.length:>8} "
+        copies, attends = ([np.inf if row[of] is None else row[of] for row in found] for of in TIMES)
+        shown = (np.median(copies), min(copies), max(copies), np.median(attends))
+        never = (sum(map(np.isinf, times)) for times in (copies, attends))
+        lines.append(
+            "{:<12}{:>7}{:>8} ".format(*cell)
             + "".join(f"{at:>10g}" if np.isfinite(at) else f"{'never':>10}" for at in shown)
             + "".join(f"{count:>10}" for count in (*never, len(found)))
         )
+    return lines
 
 
-def print_laws(laws: list[Law], notes: list[str]) -> None:
-    """Exponents with their intervals, the factors of repetition, and the exponential beside."""
-    if laws:
-        print("\nsteps = c length^a vocab^b, times a factor for each kind of repetition")
-        print(
-            f"{'time':<9}{'repetition':<12}{'seeds':>6}{'never':>6}  {'a (length)':<24}"
-            f"{'b (vocabulary)':<24}{'R2':>6}{'sigma':>7}{'within':>7}{'dAIC':>8}{'better':>8}"
-            "  bend"
+def laws_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Exponents with their intervals, the factors of repetition, and the exponential beside.
+
+    Parameters
+    ----------
+    rows : of :func:`law_rows`
+    """
+    if not rows:
+        return []
+    laws = [
+        (group[0], {row["term"]: row for row in group})
+        for group in (list(of) for _, of in groupby(rows, key=itemgetter("time", "repetition")))
+    ]
+    lines = [
+        "steps = c length^a vocab^b, times a factor for each kind of repetition",
+        f"{'time':<9}{'repetition':<12}{'seeds':>6}{'never':>6}  {'a (length)':<24}"
+        f"{'b (vocabulary)':<24}{'R2':>6}{'sigma':>7}{'within':>7}{'dAIC':>8}{'better':>8}  bend",
+    ]
+    for law, terms in laws:
+        lines.append(
+            f"{law['time']:<9}{law['repetition']:<12}{law['seeds']:>6}{law['censored']:>6}  "
+            f"{interval(terms.get('length')):<24}{interval(terms.get('vocab')):<24}"
+            f"{number(law['r2'], '6.3f')}{law['sigma']:>7.3f}{number(law['spread'], '7.3f')}"
+            f"{number(law['delta_aic'], '8.1f')}{number(law['preferred'], '8.1%')}"
+            f"  {interval(terms.get('bend'))}"
         )
-    for law in laws:
-        print(
-            f"{law.time:<9}{law.repetition:<12}{law.seeds:>6}{law.censored:>6}  "
-            f"{interval(law.coefficients.get('length')):<24}"
-            f"{interval(law.coefficients.get('vocab')):<24}"
-            f"{number(law.r2, '6.3f')}{law.sigma:>7.3f}{number(law.spread, '7.3f')}"
-            f"{number(law.delta_aic, '8.1f')}{number(law.preferred, '8.1%')}"
-            f"  {interval(law.curvature)}"
-        )
-    for law in laws:
-        for name, coefficient in law.coefficients.items():
-            if name not in ("length", "vocab"):
-                value, low, high = np.exp([coefficient.value, coefficient.low, coefficient.high])
-                print(f"{law.time}, factor of {name}: {value:.3f} [{low:.3f}, {high:.3f}]")
-    if laws:
-        print(
-            "[95%]: bootstrap over seeds. sigma: residual of log steps. within: their spread "
-            "among the\nseeds of a setting. dAIC: AIC of an exponential in length less that of the "
-            "power law.\nbetter: resamples in which the power law has the lower AIC. bend: "
-            "coefficient of\n(log length)^2, 0 for a power law."
-        )
-    for note in notes:
-        print(note)
+    for law, terms in laws:
+        for name in [name for name in terms if name in REPETITION]:
+            value, low, high = np.exp([terms[name][of] for of in ("value", "low", "high")])
+            lines.append(f"{law['time']}, factor of {name}: {value:.3f} [{low:.3f}, {high:.3f}]")
+    return [*lines, *LEGEND]
 
 
 def number(value: float, form: str) -> str:
@@ -170,24 +183,16 @@ def number(value: float, form: str) -> str:
     return f"{'-':>{form.partition('.')[0]}}" if np.isnan(value) else f"{value:{form}}"
 
 
-def interval(coefficient: Coefficient | None) -> str:
-    if coefficient is None:
-        return "-"
-    return f"{coefficient.value:.3f} [{coefficient.low:.3f}, {coefficient.high:.3f}]"
+def interval(term: dict[str, float] | None) -> str:
+    return "-" if term is None else "{value:.3f} [{low:.3f}, {high:.3f}]".format(**term)
 
 
-def laws_csv(laws: list[Law]) -> tuple[list[str], list[list]]:
-    """Header and rows: a row for each coefficient of each law; the fit's own figures in each."""
-    own = ("time", "repetition", "seeds", "censored")
-    fit = ("intercept", "r2", "sigma", "spread", "delta_aic", "preferred")
-    rows = [
-        [
-            *(getattr(law, name) for name in own),
-            *(name, coefficient.value, coefficient.low, coefficient.high),
-            *(getattr(law, name) for name in fit),
-        ]
-        for law in laws
-        for name, coefficient in {**law.coefficients, "bend": law.curvature}.items()
-        if coefficient is not None
-    ]
-    return [*own, "term", "value", "low", "high", *fit], rows
+def law_rows(laws: list[Law]) -> list[dict[str, Any]]:
+    """A row for each coefficient of each law; the fit's own figures stand in each."""
+    found = []
+    for law in laws:
+        for term, coefficient in {**law.coefficients, "bend": law.curvature}.items():
+            if coefficient is not None:
+                row = vars(law) | vars(coefficient) | {"term": term}
+                found.append({name: row[name] for name in LAW_HEADER})
+    return found

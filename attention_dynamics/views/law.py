@@ -16,7 +16,11 @@ COLUMNS: Columns = {
 }
 FIT_COLUMNS: Columns = {
     str: ("time", "repetition", "term"),
-    float: ("value", "intercept"),
+    int: ("seeds", "censored"),
+    float: (
+        *("value", "low", "high", "intercept"),
+        *("r2", "sigma", "spread", "delta_aic", "preferred"),
+    ),
 }
 
 
@@ -46,7 +50,7 @@ def draw(rows: Rows, fits: Rows, style: Style) -> Any:
     Parameters
     ----------
     rows : of :func:`rows_of`
-    fits : of ``copying.tables.laws_csv``
+    fits : of ``copying.tables.law_rows``
     """
     from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
