@@ -1,12 +1,13 @@
 # Sourced by settings_runs.sh of both tasks; written for bash 3.2 and later.
 #
 #   run_settings TASK DATASET [FLAG ...]    trains and evaluates the settings that
-#                                           attention_dynamics/grid.py lists, then tabulates them
+#                                           attention_dynamics/grid.py lists, then tabulates them;
+#                                           --data_dir and --models_dir also go to the evaluation
 #
 # SETTINGS_ONLY names some of them.
 
 run_settings() {
-  local task=$1 dataset name flags settings folders=""
+  local task=$1 dataset name flags settings place="" places="" folders=""
   shift
   read_arguments "$@"
   [ ${#NAMES[@]} = 1 ] || die "name one dataset first"
@@ -14,6 +15,12 @@ run_settings() {
   PYTHON=$(find_python)
   export PYTHON
   settings=$(grid "$task" settings) || exit 2
+  for flags in ${FLAGS[@]+"${FLAGS[@]}"}; do
+    case "$place$flags" in
+      --data_dir | --models_dir) place="$flags " ;;
+      --data_dir[\ =]* | --models_dir[\ =]*) places="$places $place$flags" place="" ;;
+    esac
+  done
   while IFS="|" read -r name flags <&3; do
     case " ${SETTINGS_ONLY:-$name} " in
       *" $name "*) ;;
@@ -23,7 +30,7 @@ run_settings() {
     ./train_runs.sh $DRY_RUN "$dataset" ${FLAGS[@]+"${FLAGS[@]}"} $flags || exit
     # shellcheck disable=SC2086
     ./dump_logs.sh $DRY_RUN "$dataset" --iterations saved \
-      --outputs_dir "outputs/settings/$name" $flags || exit
+      --outputs_dir "outputs/settings/$name" $places $flags || exit
     folders="$folders outputs/settings/$name"
   done 3<<<"$settings"
   if [ -n "$DRY_RUN" ]; then

@@ -221,6 +221,21 @@ def test_settings_are_trained_evaluated_and_tabulated(able_python):
     assert found == [*expected, f"settings.py --dataset SNS {folders}"]
 
 
+def test_settings_are_evaluated_where_they_were_trained(able_python):
+    flags = ["--steps", "9", "--models_dir", "elsewhere", "--data_dir=data2"]
+    end = run(
+        "classification/settings_runs.sh",
+        "SNS",
+        *flags,
+        PYTHON=str(able_python),
+        SETTINGS_ONLY="attention_until",
+    )
+    assert end.returncode == 0, end.stderr
+    (dump,) = [line for line in calls(able_python) if "eval_dump.py" in line]
+    flags = "--models_dir elsewhere --data_dir=data2 --attention_until 100"
+    assert dump.endswith(f"--outputs_dir outputs/settings/attention_until {flags}")
+
+
 def test_settings_stop_at_a_failure(python):
     end = run("classification/settings_runs.sh", "SNS", PYTHON=str(python))
     assert end.returncode == 1 and "--seed 14" in end.stderr
