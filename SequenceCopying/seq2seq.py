@@ -26,7 +26,7 @@ from attention_dynamics.copying.histories import COLUMNS, History, learned_at, l
 from attention_dynamics.copying.many import Task, train_all
 from attention_dynamics.copying.model import build_copier
 from attention_dynamics.copying.settings import add_settings, settings_of
-from attention_dynamics.copying.tables import print_seeds
+from attention_dynamics.copying.tables import seeds_lines
 from attention_dynamics.copying.ways import add_way, way_of_training
 from attention_dynamics.files import locks, storage
 from attention_dynamics.training.engine import check_settings
@@ -101,7 +101,7 @@ def main() -> None:
     if not missing:
         shutil.rmtree(parts, ignore_errors=True)  # a run was killed before it did
         print(f"{path} is finished: {args.seeds} seeds")
-        print_seeds([histories[seed] for seed in range(args.seeds)])
+        show([histories[seed] for seed in range(args.seeds)])
         return
 
     build = partial(build_copier, n_vocab=args.num_vocab, **sizes)
@@ -114,7 +114,7 @@ def main() -> None:
     histories = dict(sorted(histories.items()))
     storage.save_pickle({"settings": identity, "histories": histories}, path)
     shutil.rmtree(parts, ignore_errors=True)
-    print_seeds([histories[seed] for seed in range(args.seeds)])
+    show([histories[seed] for seed in range(args.seeds)])
 
 
 def load_histories(path: Path, identity: dict[str, Any]) -> dict[int, History]:
@@ -135,6 +135,10 @@ def load_histories(path: Path, identity: dict[str, Any]) -> dict[int, History]:
         seed: {column: history[column] for column in COLUMNS}
         for seed, history in results["histories"].items()
     }
+
+
+def show(histories: list[History]) -> None:
+    print("", *seeds_lines(histories), sep="\n")
 
 
 def say(name: str, history: History) -> None:

@@ -28,11 +28,11 @@ from attention_dynamics.analysis.settings import Spread
 from attention_dynamics.analysis.tables import decimals
 from attention_dynamics.classification.task import TASK as CLASSIFICATION
 from attention_dynamics.cli import InputError
-from attention_dynamics.copying.tables import LEGEND, laws_lines, times_lines
+from attention_dynamics.copying.tables import LEGEND, laws_lines, seeds_lines, times_lines
 from attention_dynamics.corpus import BaseCorpus
 from attention_dynamics.files import storage
 from attention_dynamics.translation.task import TASK as TRANSLATION
-from attention_dynamics.views import drawing, law
+from attention_dynamics.views import copying, drawing, law
 from attention_dynamics.views import settings as settings_view
 
 HERE = Path(__file__).resolve().parent
@@ -121,6 +121,7 @@ def render(name: str) -> str:
         "authors_table": authors_table,
         "results_table": results_table,
         "settings_table": settings_table,
+        "copying_table": copying_table,
         "law_times": law_times,
         "law_fits": law_fits,
         "laws": laws,
@@ -251,6 +252,12 @@ def settings_table(name: str) -> str:
     about = [first[key] for key in ("dataset", "metric", "split", "performance")]
     table = settings_view.value_rows(settings(name))
     return "\n".join([settings_view.title(about), *settings_view.narrow_tables(table)])
+
+
+def copying_table(experiment: str) -> str:
+    """What seq2seq.py printed of all seeds."""
+    rows = drawing.read_rows(HERE / "copying.csv", copying.COLUMNS)
+    return "\n".join(seeds_lines(copying.histories_of(rows, experiment)))
 
 
 def law_times(name: str) -> str:

@@ -111,6 +111,31 @@ def test_the_table_of_settings_is_what_settings_py_prints(make, tmp_path, monkey
     assert out.startswith(make.settings_table("table.csv") + "\n")
 
 
+def test_the_tables_of_copying_are_what_the_scripts_print(make, tmp_path, monkeypatch, capsys):
+    """seq2seq.py, and law.py, from the CSVs that are written beside the figures."""
+    folder = "SequenceCopying"
+    places = ["--logs_dir", tmp_path, "--outputs_dir", tmp_path]
+    small = ["--hidden_dim", "8", "--bsize", "4"]
+    flags = ["--no_rep", "num_vocab=6", "seq_length=4", "--seeds", "2", *small, "--exp_name", "x"]
+    status, printed, err = call_script(
+        folder, "seq2seq.py", *flags, "--steps", "12", *places[:2], capsys=capsys
+    )
+    assert status == 0, err
+    flags = ["--experiments", "x", "--name", "copying", "--formats", "png"]
+    assert call_script(folder, "plot_copying.py", *flags, *places, capsys=capsys)[0] == 0
+    monkeypatch.setattr(make, "HERE", tmp_path)
+    assert printed.endswith("\n" + make.copying_table("4 of 6 tokens") + "\n")
+
+    grid = ["--lengths", "2", "3", "4", "--vocabs", "8", "--repetition", "tokens", "--seeds", "2"]
+    grid += ["--max_steps", "60", "--attended", "0.1", "--learned", "0.2", "--resamples", "5"]
+    flags = [*grid, *small, *places, "--formats", "png", "--jobs", "1"]
+    status, printed, err = call_script(folder, "law.py", *flags, capsys=capsys)
+    assert status == 0, err
+    assert make.law_times("law.csv") + "\n\n" in printed
+    assert make.law_fits("law_fit.csv") in printed
+    assert make.law_fits("law_fit.csv", legend=True) + "\n" in printed
+
+
 def test_readme_without_its_markers(make, tmp_path, monkeypatch):
     (tmp_path / "README.md").write_text("# no markers\n")
     monkeypatch.setattr(make, "ROOT", tmp_path)

@@ -36,19 +36,20 @@ LEGEND = (  # of laws_lines
 )
 
 
-def print_seeds(histories: list[History]) -> None:
+def seeds_lines(histories: list[History]) -> list[str]:
     """How many seeds learned to copy, and quantiles over seeds of their final values."""
     steps = [step for step in map(learned_at, histories) if step is not None]
     when = f", half of them by step {np.median(steps):g}" if steps else ""
-    print(
-        f"\n{len(steps)} of {len(histories)} seeds learned to copy "
-        f"(token accuracy over {LEARNED}){when}"
-    )
-    print(f"{'':<30}" + "".join(f"{name:>8}" for name in ("min", "25%", "median", "75%", "max")))
+    lines = [
+        f"{len(steps)} of {len(histories)} seeds learned to copy "
+        f"(token accuracy over {LEARNED}){when}",
+        f"{'':<30}" + "".join(f"{name:>8}" for name in ("min", "25%", "median", "75%", "max")),
+    ]
     for column, label in SHOWN.items():
         final = [history[column][-1] for history in histories]
         values = np.quantile(final, [0, 0.25, 0.5, 0.75, 1])
-        print(f"{label:<30}" + "".join(f"{value:8.4f}" for value in values))
+        lines.append(f"{label:<30}" + "".join(f"{value:8.4f}" for value in values))
+    return lines
 
 
 def print_combinations(curves: Combinations, threshold: float) -> None:
@@ -134,7 +135,9 @@ def times_lines(rows: list[dict[str, Any]]) -> list[str]:
     ]
     for cell, group in groupby(rows, key=itemgetter("repetition", "vocab", "length")):
         found = list(group)
-        copies, attends = ([np.inf if row[of] is None else row[of] for row in found] for of in TIMES)
+        copies, attends = (
+            [np.inf if row[of] is None else row[of] for row in found] for of in TIMES
+        )
         shown = (np.median(copies), min(copies), max(copies), np.median(attends))
         never = (sum(map(np.isinf, times)) for times in (copies, attends))
         lines.append(

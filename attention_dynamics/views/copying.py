@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from attention_dynamics.copying.histories import LEARNED, History, has_learned
+from attention_dynamics.copying.tables import SHOWN
 from attention_dynamics.views.drawing import (
     BLUE,
     VERMILION,
@@ -35,7 +36,7 @@ COLUMNS: Columns = {
     str: ("experiment", "model"),
     bool: ("learned",),
     int: ("step",),
-    float: ("token_accuracy", "attention_accuracy"),
+    float: tuple(SHOWN),
 }
 
 Histories = Mapping[Any, History]  # by seed, or by the seeds of the heads
@@ -85,15 +86,26 @@ def rows_of(experiments: Mapping[str, Histories]) -> Rows:
             if not group:
                 continue
             means = {
-                column: np.mean([h[column] for h in group.values()], axis=0) for column in PANELS
+                column: np.mean([h[column] for h in group.values()], axis=0) for column in SHOWN
             }
             for name, curves in [*group.items(), ("mean", means)]:
                 model = {"experiment": label, "learned": outcome, "model": numbered(name)}
                 rows += [
-                    model | {"step": step} | {column: float(curves[column][i]) for column in PANELS}
+                    model | {"step": step} | {column: float(curves[column][i]) for column in SHOWN}
                     for i, step in enumerate(next(iter(group.values()))["step"])
                 ]
     return rows
+
+
+def histories_of(rows: Rows, experiment: str) -> list[History]:
+    """The models' histories in :func:`rows_of`: their steps and the columns that are shown."""
+    found: dict[str, History] = {}
+    for row in rows:
+        if row["experiment"] == experiment and row["model"] != "mean":
+            history = found.setdefault(row["model"], {name: [] for name in ("step", *SHOWN)})
+            for name, values in history.items():
+                values.append(row[name])
+    return list(found.values())
 
 
 def draw(rows: Rows, _style: Style) -> Any:
