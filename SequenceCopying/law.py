@@ -34,7 +34,11 @@ def parse_args() -> argparse.Namespace:
     parser = cli.Parser(__doc__)
     number = cli.positive_int
     parser.add_argument(
-        "--lengths", type=number, nargs="+", default=[4, 6, 8, 12, 16], help="of the sequences"
+        "--lengths",
+        type=number,
+        nargs="+",
+        default=[4, 6, 8, 12, 16],
+        help="lengths of the sequences",
     )
     parser.add_argument(
         "--vocabs", type=number, nargs="+", default=[32, 64], help="tokens in the vocabulary"
@@ -48,7 +52,7 @@ def parse_args() -> argparse.Namespace:
         "tokens, and a share of each batch comes from a small fixed set of sequences",
     )
     parser.add_argument(
-        "--repeat", type=cli.share, default=0.25, help="that share (of --repetition sequences)"
+        "--repeat", type=cli.share, default=0.25, help="share of each batch from the fixed set"
     )
     parser.add_argument("--pool", type=number, default=16, help="sequences in that set")
     parser.add_argument("--seeds", type=number, default=5, help="models of each setting")
@@ -65,7 +69,10 @@ def parse_args() -> argparse.Namespace:
         help="a model attends when its attention accuracy rises above this",
     )
     parser.add_argument(
-        "--max_steps", type=number, default=1500, help="a time that has not come then is censored"
+        "--max_steps",
+        type=number,
+        default=1500,
+        help="stop here; a time that has not come by then is censored",
     )
     parser.add_argument("--eval_every", type=number, default=10, help="steps between evaluations")
     parser.add_argument("--hidden_dim", type=number, default=64, help="hidden size")
@@ -78,8 +85,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--bsize", type=number, default=64, help="batch size")
     optimizers.add_flags(parser)
     parser.set_defaults(lr=0.003)
-    parser.add_argument("--resamples", type=number, default=1000, help="of the bootstrap")
-    parser.add_argument("--bootstrap_seed", type=cli.seed, default=0, help="its seed")
+    parser.add_argument("--resamples", type=number, default=1000, help="bootstrap resamples")
+    parser.add_argument("--bootstrap_seed", type=cli.seed, default=0, help="seed of the bootstrap")
     parser.add_argument("--name", type=cli.file_name, default="law", help="name of the results")
     drawing.add_flags(parser)
     cli.add_folders(parser, __file__, "logs", "outputs")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attention_dynamics import cluster, grid
-from attention_dynamics.estimates import COPIER_STEP, RESUME, TRANSLATOR
+from attention_dynamics.estimates import COPIER_STEP, MEASURED, RESUME, TRANSLATOR
 from attention_dynamics.files import storage
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -41,32 +41,42 @@ class Rate:
     updates: int = 0
 
 
+def measured(name: str, size: float) -> Rate:
+    of = MEASURED[name]
+    return Rate(of.step or 0, of.checkpoint or 0, of.epoch or 0, size, measured=True)
+
+
+IMDB, FURD, SNS = measured("IMDB", 40e6), measured("Furd", 10.9e6), measured("SNS", 9e6)
+MULTI30K = replace(measured("multi30k", TRANSLATOR), updates=36250)
+
+
 def classifier(length: float, train: int, test: int, size: float) -> Rate:
     """Projected from the tokens of a sentence: through Furd (19 tokens) and IMDB (230)."""
-    per_token = 5.0 / (2 * 1821 * 19)  # of Furd's checkpoints
-    epoch = 0.85 * train * length / (6920 * 19)
-    step = 0.06 + 0.0019 * length
+    per_token = FURD.checkpoint / (2 * 1821 * 19)
+    epoch = FURD.epoch * train * length / (6920 * 19)
+    step = FURD.step + (IMDB.step - FURD.step) * (length - 19) / (230 - 19)
     return Rate(step, per_token * 2 * min(test, 4000) * length, epoch, size)
 
 
 def translator(length: float, pairs: int, held_out: int, updates: int) -> Rate:
     """Projected from multi30k: 13 tokens a sentence, 29,000 pairs and 1,014 held out."""
     longer = length / 13
-    checkpoint = 69 * longer * held_out / 1014
-    return Rate(0.33 * longer, checkpoint, 12 * longer * pairs / 29000, TRANSLATOR, False, updates)
+    checkpoint = MULTI30K.checkpoint * longer * held_out / 1014
+    epoch = MULTI30K.epoch * longer * pairs / 29000
+    return Rate(MULTI30K.step * longer, checkpoint, epoch, TRANSLATOR, False, updates)
 
 
 # The lengths are typical ones of these corpora, and the sizes of News Commentary are those that its
 # last evaluated iteration needs at least.
 RATES = {
-    "IMDB": replace(classifier(230, 20572, 20797, 40e6), step=0.5),
-    "Furd": Rate(0.10, 5.0, 0.85, 10.9e6, measured=True),
+    "IMDB": classifier(230, 20572, 20797, 40e6),
+    "Furd": FURD,
     "AG_News": classifier(45, 60000, 3800, 40e6),
     "Newsgroups": classifier(150, 1043, 707, 12e6),
     "Yelp": classifier(140, 25000, 25000, 40e6),
     "Amzn": classifier(90, 25000, 25000, 40e6),
-    "SNS": Rate(0.13, 4.8, 0.25, 9e6, measured=True),
-    "multi30k": Rate(0.33, 69, 12, TRANSLATOR, measured=True, updates=36250),
+    "SNS": SNS,
+    "multi30k": MULTI30K,
     "iwslt14": translator(25, 160239, 7283, 300448),
     "news_commentary_v14_en_nl": translator(28, 52000, 2000, 130000),
     "news_commentary_v14_en_pt": translator(28, 48000, 2000, 90000),

@@ -43,7 +43,7 @@ def parse_args():
         default=4000,
         help="measure accuracy on at most this many test sentences",
     )
-    parser.add_argument("--seed", type=cli.seed, default=0, help="seed of what is held out")
+    parser.add_argument("--seed", type=cli.seed, default=0, help="seed of the held-out split")
     cli.add_folders(parser, __file__, "data", "outputs")
     locks.add_flag(parser)
     return parser.parse_args()

@@ -320,8 +320,9 @@ def authors_table(name: str, metric: str = DEFAULT) -> list[list[str]]:
         spans = {}
         if ours["resamples"] and key != "best_perf":
             spans["sentences"] = (ours[f"{key}_low"], ours[f"{key}_high"])
-        if ours.get(f"{key}_gold_count"):
-            spans["seeds"] = (ours[f"{key}_gold_min"], ours[f"{key}_gold_max"])
+        over_seeds = (ours.get(f"{key}_gold_min"), ours.get(f"{key}_gold_max"))
+        if over_seeds[0] != over_seeds[1]:  # Δ has one gold run, and A(βᵘᶠ, βᵖˣ) none
+            spans["seeds"] = over_seeds
         difference = "-"
         if theirs is not None and ours[key] is not None:
             difference = f"{ours[key] - theirs:+.{count}f}"

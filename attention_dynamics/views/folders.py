@@ -29,7 +29,7 @@ def add_flags(
         "--names",
         nargs=names,
         metavar="NAME",
-        help="of the settings (default: those of the folders); put it after the folders",
+        help="names of the settings (default: the folders' names); put it after the folders",
     )
     parser.add_argument("--metric", choices=list(METRICS), default=DEFAULT, help="agreement metric")
     performances = [name for of_split in task.performances.values() for name in of_split]
