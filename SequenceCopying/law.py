@@ -83,8 +83,7 @@ def parse_args() -> argparse.Namespace:
         help="standard deviation of the initial embeddings; PyTorch's is 1",
     )
     parser.add_argument("--bsize", type=number, default=64, help="batch size")
-    optimizers.add_flags(parser)
-    parser.set_defaults(lr=0.003)
+    optimizers.add_flags(parser, lr=0.003)
     parser.add_argument("--resamples", type=number, default=1000, help="bootstrap resamples")
     parser.add_argument("--bootstrap_seed", type=cli.seed, default=0, help="seed of the bootstrap")
     parser.add_argument("--name", type=cli.file_name, default="law", help="name of the results")

@@ -92,7 +92,12 @@ class BaseCorpus:
 
 CorpusT = TypeVar("CorpusT", bound=BaseCorpus)
 NAME = r"\w[\w.+-]*"  # of a user's own dataset
-RESERVED = ("classification", "translation", "downloads")  # have a meaning in bash scripts or data/
+# These have a meaning in bash scripts, in data/ or in the Snakefile.
+RESERVED = (
+    *("classification", "translation", "copying", "all", "downloads"),
+    *("prepare", "train", "evaluate", "gather", "embedding", "logistic", "collect", "plot"),
+    *("explore", "copy", "plot_copying", "report"),
+)
 
 
 class Datasets(dict[str, CorpusT], Generic[CorpusT]):

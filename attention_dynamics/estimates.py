@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attention_dynamics.corpus import INTERVENTIONS
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -105,15 +107,28 @@ def read_json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def config_of(task: str, flags: dict[str, str]) -> dict[str, Any]:
+    """The model's sizes, and perhaps its encoder; nothing if the file cannot be read."""
+    return read_json(Path(flags.get("--config", ROOT / task / "configs" / "model.json")))
+
+
 def runs_of(models: Path, config: dict[str, Any]) -> list[tuple[Path, dict[str, Any]]]:
-    """The folders of a dataset's runs with these model sizes, and their ``run.json``."""
+    """The folders of a dataset's runs with these sizes and encoder, and their ``run.json``."""
+    default = {"encoder": "bilstm"}
+    wanted = default | config
     found = [(path.parent, read_json(path)) for path in sorted(models.glob("*/run.json"))]
     return [
         (path, run)
         for path, run in found
         if {"settings", "step", "seconds", "steps"} <= run.keys()
-        and config.items() <= run["settings"].items()
+        and wanted.items() <= (default | run["settings"]).items()
     ]
+
+
+def is_asked_for(settings: dict[str, Any], flags: dict[str, str]) -> bool:
+    """Whether a run has the interventions of the flags; one with uniform attention has none."""
+    asked = {key: float(flags[f"--{key}"] or 1) for key in INTERVENTIONS if f"--{key}" in flags}
+    return settings["uniform"] or all(settings.get(key) == asked.get(key) for key in INTERVENTIONS)
 
 
 def rate_of(runs: Iterable[tuple[Path, dict[str, Any]]]) -> float | None:
@@ -125,20 +140,29 @@ def rate_of(runs: Iterable[tuple[Path, dict[str, Any]]]) -> float | None:
 def training(task: str, flags: dict[str, str]) -> Cost:
     dataset = flags["--dataset"]
     measured = MEASURED.get(dataset, Measured())
-    default_config = ROOT / task / "configs" / "model.json"
-    config = read_json(Path(flags.get("--config", default_config)))
+    config = config_of(task, flags)
+    b_size = config.get("b_size", config.get("batch_size"))
+    if not b_size:
+        return Cost(how="the config cannot be read")
     models = folder(task, flags, "models")
     runs = runs_of(models / dataset, config)
     if "--config" in flags:  # of other sizes
         measured = Measured(pairs=measured.pairs)
     same = {"seed": int(flags["--seed"]), "uniform": "--uniform" in flags}
-    own = next((run for run in runs if same.items() <= run[1]["settings"].items()), None)
+    own = next(
+        (
+            (path, run)
+            for path, run in runs
+            if same.items() <= run["settings"].items() and is_asked_for(run["settings"], flags)
+        ),
+        None,
+    )
 
     steps: int | None = int(flags.get("--steps", 2000))
     if task == "translation" and "--steps" not in flags:
         pairs = count_pairs(folder(task, flags, "data"), dataset) or measured.pairs
         epochs = int(flags.get("--epochs", 20))
-        steps = pairs and math.ceil(epochs * pairs / config.get("b_size", math.inf))
+        steps = pairs and math.ceil(epochs * pairs / b_size)
     if steps is None:
         return Cost(how="the data are not prepared")
     done = own[1]["step"] if own else 0
@@ -181,12 +205,15 @@ def count_pairs(data: Path, dataset: str) -> int | None:
 
 
 def evaluation(task: str, flags: dict[str, str]) -> Cost:
-    """Of all saved checkpoints; a dump that is newer than they are is finished."""
+    """Of all saved checkpoints of these runs; a dump that is newer than they are is finished."""
     dataset, outputs = flags["--dataset"], folder(task, flags, "outputs")
     dump = outputs / f"{dataset}_logs.pkl"
+    runs = runs_of(folder(task, flags, "models") / dataset, config_of(task, flags))
     saved = [
-        path.stat().st_mtime
-        for path in (folder(task, flags, "models") / dataset).glob("*/model[0-9]*")
+        checkpoint.stat().st_mtime
+        for path, run in runs
+        if is_asked_for(run["settings"], flags)
+        for checkpoint in path.glob("model[0-9]*")
     ]
     if dump.exists():
         if dump.stat().st_mtime > max(saved, default=0):

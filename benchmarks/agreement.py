@@ -11,7 +11,6 @@ from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.ragged import offsets_of
 
 ROWS = 4000
-LONGEST = 400  # words; longer reviews are left out in preparation
 
 
 def top5(quick: bool) -> measure.Result:
@@ -36,7 +35,8 @@ def pearson(quick: bool) -> measure.Result:
 
 def compare(name: str, repeats: int) -> measure.Result:
     rng = np.random.default_rng(0)
-    offsets = offsets_of(lengths.draw("IMDB", ROWS, rng, LONGEST) + 2)  # with <bos> and <eos>
+    words = lengths.draw("IMDB", ROWS, rng, lengths.LONGEST)
+    offsets = offsets_of(words + 2)  # with <bos> and <eos>
     u, v = rng.standard_normal((2, offsets[-1]), dtype=np.float32)
     v += u  # rows that agree to some degree
     metric = METRICS[name]

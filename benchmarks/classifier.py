@@ -33,7 +33,6 @@ from attention_dynamics.training import runs
 CLASSIFICATION = Path(__file__).resolve().parents[1] / "classification"
 CONFIG = load_config(CLASSIFICATION / "configs" / "model.json")
 CPU = torch.device("cpu")
-LONGEST = 400  # words; longer reviews are left out in preparation
 
 
 def bilstm_long(quick: bool) -> measure.Result:
@@ -231,7 +230,7 @@ def jobs(quick: bool) -> measure.Result:
 
 def random_sentences(dataset: str, count: int, rng: np.random.Generator) -> Sentences:
     """Sentences of real lengths, their words drawn with probability about 1 / rank."""
-    n_words = lengths.draw(dataset, count, rng, LONGEST)
+    n_words = lengths.draw(dataset, count, rng, lengths.LONGEST)
     offsets = offsets_of(n_words + 2)
     n_special = len(SPECIALS)
     vocab_size = lengths.VOCAB_SIZE[dataset]

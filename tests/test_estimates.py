@@ -65,6 +65,33 @@ def test_what_is_done_does_not_count(tmp_path):
     assert cost_of(f"{FURD.replace('4000', '5000')} --uniform", tmp_path).seconds == 100
 
 
+@pytest.mark.parametrize(
+    ("flags", "settings"),
+    [
+        ("--attention_from 200", {"attention_from": 200}),
+        ("--attention_lr 1e-4", {"attention_lr": 0.0001}),
+        ("--attend_to 20 --shuffle_attention", {"attend_to": 20, "shuffle_attention": True}),
+        ("--config {}", {"encoder": "gru"}),
+    ],
+)
+def test_a_run_of_another_setting_is_not_this_run(flags, settings, tmp_path):
+    config = tmp_path / "gru.json"
+    write_json(config, CONFIG | {"encoder": "gru"})
+    changed = f"{FURD} {flags.format(config)}"
+    write_run(tmp_path / "changed", "Furd", 4000, 400, seed=20, **settings)
+    assert cost_of(changed, tmp_path / "changed").how == "finished"
+    assert cost_of(FURD, tmp_path / "changed").how != "finished"
+    write_run(tmp_path / "published", "Furd", 4000, 400, seed=20)
+    assert cost_of(FURD, tmp_path / "published").how == "finished"
+    assert cost_of(changed, tmp_path / "published").how != "finished"
+
+
+@pytest.mark.parametrize("task", ["classification", "translation"])
+def test_a_config_that_cannot_be_read(task, tmp_path):
+    command = f"{grid.TRAIN_SCRIPTS[task]} --dataset toy --seed 20 --config {tmp_path / 'x.json'}"
+    assert cost_of(command, tmp_path, task) == Cost(how="the config cannot be read")
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"settings": {}, "step": 3}'])
 def test_a_record_that_cannot_be_read_is_no_record(content, tmp_path):
     folder = write_run(tmp_path, "Furd", 1000, 100, seed=20)
@@ -105,6 +132,9 @@ def test_an_evaluation(tmp_path):
     assert cost_of(command, tmp_path).seconds == 1.6
     (tmp_path / "Furd_logs.pkl").touch()
     assert cost_of(command, tmp_path) == Cost(0, 0, "finished")
+    write_run(tmp_path, "Furd", 4000, 400, seed=15, attend_to=20)  # of another setting
+    assert cost_of(command, tmp_path).how == "finished"
+    assert cost_of(f"{command} --attend_to 21", tmp_path / "x").how == "no checkpoint is there yet"
     os.utime(tmp_path / "Furd_logs.pkl", (0, 0))
     assert cost_of(command, tmp_path) == Cost(how="some checkpoints are evaluated already")
 

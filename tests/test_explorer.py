@@ -533,6 +533,17 @@ class TestErrors:
         result = classification("--outputs_dir", tmp_path, capsys=capsys)
         assert_one_line(result, "is damaged", "eval_dump.py --dataset toy")
 
+    @pytest.mark.parametrize("empty", ["all", "target"])
+    def test_no_sentences(self, tmp_path, capsys, empty):
+        dump = classification_outputs(tmp_path, rows=5)
+        if empty == "all":
+            dump["sentences"] = {}
+        else:
+            dump["sentences"]["target"] = dump["sentences"]["target"][:0]
+        storage.save_pickle(dump, tmp_path / "toy_logs.pkl")
+        result = classification("--outputs_dir", tmp_path, capsys=capsys)
+        assert_one_line(result, "is damaged", "eval_dump.py --dataset toy")
+
     def test_a_baseline_of_another_vocabulary(self, tmp_path, capsys):
         dump = classification_outputs(tmp_path, rows=5)
         other = {"beta": np.zeros(2), "vocab": dump["vocab"][:2], "settings": {}}

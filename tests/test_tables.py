@@ -301,6 +301,13 @@ def test_gold_runs_come_back_from_csv():
     gold = {"agr_unif": spread, "xi_unif": never, "best_perf": spread, "agr_grad": None}
     for summary in results.values():
         summary["gold_intervals"] = gold
+    with_onsets = {
+        key: summary | {"onsets": {"onset_alpha": {"value": 5, "interval": (1, 9)}}}
+        for key, summary in results.items()
+    }
+    assert "onset_alpha_low" in csv_table(with_onsets)
+    back = tables.results_of_csv(csv_table(with_onsets), tables.curves_csv(results))
+    assert csv_table(back) == csv_table(results)
     back = tables.results_of_csv(csv_table(results), tables.curves_csv(results))
     assert back[FIRST]["gold_intervals"] == {key: of for key, of in gold.items() if of}
     assert text_table(back) == text_table(results)

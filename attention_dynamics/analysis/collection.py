@@ -148,7 +148,7 @@ def load_betas(
     path = task.beta_path(outputs_dir, dataset, embed_dim)
     baseline: dict[str, Any] = word_baseline.load_baseline(path, vocab, make)
     if baseline["settings"].get("published_loss"):
-        print(f"{dataset}: the word baseline was fitted with --published_loss")
+        print(f"{dataset}: the word baseline was fitted with --published_loss", file=sys.stderr)
     betas = {"px": baseline["beta"]}
     if task.logistic_path and (path := task.logistic_path(outputs_dir, dataset)).exists():
         make = f'run "python logistic_beta.py --dataset {dataset}"'

@@ -86,7 +86,8 @@ def _checked(dump: Any, path: Path, do: str) -> dict[str, Any]:
     whole = (
         fits(columns, [Each((str, int), array("f"))])
         and fits(labels, [str])
-        and (gold is None or 0 <= gold.min() <= gold.max() < len(labels))
+        and all(len(sentences.get(name, ())) for name in tokens)
+        and (gold is None or (len(gold) and 0 <= gold.min() <= gold.max() < len(labels)))
         and fits(dump.get(SCORE, {}), Each((str, int), array("f", 2)))
         and len({len(values) for column in columns for values in column.values()}) <= 1
         and all(offsets(rows) for name, rows in sentences.items() if name.endswith("offsets"))
@@ -166,9 +167,8 @@ def evaluate_missing(
         print(f"{path}: {len(others)} checkpoints that are not in the list stay in it")
     parts = path.with_suffix(".parts")
     if fingerprints.keys() <= done:
-        if parts_only:
-            return 0
-        shutil.rmtree(parts, ignore_errors=True)  # an evaluation was killed before it did
+        if not parts_only:
+            shutil.rmtree(parts, ignore_errors=True)  # an evaluation was killed before it did
         return 0
 
     todo, files = [], {}

@@ -163,7 +163,7 @@ def export(args: argparse.Namespace, task: Task) -> None:
         return
     if any(summary.get("dump") != dump["id"] for summary in results.values()):
         print(f"{stats}: results of another dump: run {task.collect_script} again", file=sys.stderr)
-    write_curves(results, out_dir / "curves.csv")
+    storage.save_text(tables.curves_csv(results), out_dir / "curves.csv")
     storage.save_text(tables.csv_table(results, task.levels) + "\n", out_dir / "levels.csv")
     print(f"{out_dir / 'curves.csv'}\n{out_dir / 'levels.csv'}")
 
@@ -424,18 +424,6 @@ def write_performances(selection: Selection, path: Path) -> None:
         (*key, *(of_key.get(name) for name in names)) for key, of_key in selection.metas.items()
     )
     storage.save_csv(["run", "iteration", *names], rows, path)
-
-
-def write_curves(results: tables.Results, path: Path) -> None:
-    """A row for each iteration of each result."""
-    curves = ["alpha_corrs", "alpha_corrs_std", "alpha_perfs"]
-    rows = (
-        (*key, iteration, *(summary[curve][iteration] for curve in curves))
-        for key, summary in results.items()
-        for iteration in summary["iterations"]
-    )
-    header = ["dataset", "metric", "split", "performance", "iteration"]
-    storage.save_csv([*header, *curves], rows, path)
 
 
 FORMATS: dict[str, tuple[str, Callable[[Selection, Path], None]]] = {

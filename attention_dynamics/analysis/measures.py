@@ -24,13 +24,11 @@ class Measure:
     Attributes
     ----------
     symbol : how tables write it
-    words : what it is
     compute : of (alpha, beta, offsets), the rows end to end, beta for the gold label or token:
         float64 (rows,), NaN where it is undefined
     """
 
     symbol: str
-    words: str
     compute: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
     def mean(self, alpha: np.ndarray, beta: np.ndarray, offsets: np.ndarray) -> float:
@@ -65,7 +63,7 @@ def margin(alpha: np.ndarray, beta: np.ndarray, offsets: np.ndarray) -> np.ndarr
 
 
 MEASURES: dict[str, Measure] = {
-    "entropy": Measure("H(α)", "entropy of attention, nats", entropy),
-    "effective": Measure("exp H(α)", "effective number of attended tokens", effective),
-    "margin": Measure("margin", "attention logit at the largest β, less the others' mean", margin),
+    "entropy": Measure("H(α)", entropy),
+    "effective": Measure("exp H(α)", effective),
+    "margin": Measure("margin", margin),
 }

@@ -99,11 +99,12 @@ def training_rows(count: int, batch_size: int, seed: int, step: int) -> np.ndarr
     epochs, places = np.divmod(places, count)
     rows = np.empty_like(places)
     for epoch in np.unique(epochs):
-        shuffled = _epoch_order(count, seed, int(epoch))
+        shuffled = epoch_order(count, seed, int(epoch))
         rows[epochs == epoch] = shuffled[places[epochs == epoch]]
     return rows
 
 
 @functools.lru_cache(maxsize=2)
-def _epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of ``count`` rows in an epoch: int64 (count,)."""
     return np.random.default_rng([seed, epoch]).permutation(count)

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,8 @@ def results_of_csv(text: str, curves: str) -> Results:
 
     results: Results = {}
     for row in csv.DictReader(io.StringIO(text)):
-        keys = [key.removesuffix("_low") for key in row if key.endswith("_low")]
+        # not those of onsets, which are not figures of the table
+        keys = [key[: -len("_low")] for key in row if re.match("(agr_.*|xi_.*|baseline)_low", key)]
         # the ends of a ξ are empty if it is never reached
         there = [key for key in keys if row.get(f"{key.replace('xi_', 'agr_')}_low")]
         summary: dict[str, Any] = {key: number(row, key) for key in [*keys, "best_perf"]}

@@ -40,7 +40,6 @@ class Evaluation:
 
     def __init__(self, model: Classifier, sentences: Sentences, grad: bool, device: torch.device):
         total = sentences.tokens.offsets[-1]
-        self.model, self.sentences, self.device = model, sentences, device
         self.alpha, self.beta = np.empty(total, np.float32), np.empty(total, np.float32)
         self.delta = np.empty(total, np.float32) if grad else None
         self.scores = np.empty((len(sentences), model.evidence.out_features), np.float32)

@@ -43,16 +43,14 @@ class Damaged(ValueError):
     """The bytes of a file are not those that were written."""
 
 
-def new_digest() -> "hashlib.blake2b":
-    return hashlib.blake2b(digest_size=16)
+def new_digest(content: bytes | bytearray = b"") -> "hashlib.blake2b":
+    return hashlib.blake2b(content, digest_size=16)
 
 
 def line(content: str, of: Mapping[str, Any]) -> bytes:
     """The last line of a file whose other bytes have the digest ``content``."""
     text = json.dumps({"content": content, "of": of}, sort_keys=True).encode()
-    digest = new_digest()
-    digest.update(text)
-    return b"\n" + text + b" blake2b=" + digest.hexdigest().encode() + b"\n"
+    return b"\n" + text + b" blake2b=" + new_digest(text).hexdigest().encode() + b"\n"
 
 
 class Writer:
@@ -73,9 +71,7 @@ def seal_zip(content: bytearray, of: Mapping[str, Any]) -> None:
     """Seal a zip that has no comment: the line becomes its comment."""
     size = len(line("0" * 32, of))
     content[-2:] = struct.pack("<H", size)  # the last field of a zip is the length of its comment
-    digest = new_digest()
-    digest.update(content)
-    content += line(digest.hexdigest(), of)
+    content += line(new_digest(content).hexdigest(), of)
 
 
 def read(path: Path) -> Seal | None:
@@ -94,9 +90,7 @@ def read(path: Path) -> Seal | None:
         found = END.search(file.read())
     if found is None:
         return None
-    digest = new_digest()
-    digest.update(found[1])
-    if digest.hexdigest().encode() != found[2]:
+    if new_digest(found[1]).hexdigest().encode() != found[2]:
         raise Damaged("its last line is damaged")
     fields = json.loads(found[1])
     return Seal(fields["content"], fields["of"], size - len(found[0]))

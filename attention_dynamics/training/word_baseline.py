@@ -4,7 +4,6 @@ import argparse
 import copy
 import math
 from collections.abc import Callable, Sized
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from attention_dynamics import cli
+from attention_dynamics.analysis.ragged import epoch_order
 from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import Datasets, add_dataset
 from attention_dynamics.files import storage
@@ -123,14 +123,10 @@ def fit(
     if not fits(best, {"epoch": int, "val_loss": number}):
         raise InputError(f"{resume_path} is damaged: delete it")
 
-    @lru_cache(maxsize=1)
-    def order(epoch: int) -> np.ndarray:
-        return np.random.default_rng([settings["seed"], epoch]).permutation(len(train))
-
     def loss(step: int) -> Tensor:
         epoch, place = divmod(step, steps_per_epoch)
-        rows = order(epoch)[place * batch_size : (place + 1) * batch_size]
-        return batch_loss(train, rows, True)
+        order = epoch_order(len(train), settings["seed"], epoch)
+        return batch_loss(train, order[place * batch_size : (place + 1) * batch_size], True)
 
     @torch.no_grad()
     def validate() -> float:

@@ -117,19 +117,17 @@ def _keep_best(
     best_scores[sentence] = score.item()
 
 
-def translate(
-    model: Translator, pairs: Pairs, device: torch.device, beam: int = BEAM
-) -> list[list[int]]:
+def translate(model: Translator, pairs: Pairs, device: torch.device) -> list[list[int]]:
     """Translations of all sentences, found in batches of like length."""
     translations: list[list[int]] = [[] for _ in range(len(pairs))]
     lengths = pairs.source.lengths
-    at_once = max(1, HYPOTHESES_AT_ONCE // beam)
+    at_once = max(1, HYPOTHESES_AT_ONCE // BEAM)
     order = np.concatenate(batches_by_length(lengths, 1))
     for start in range(0, len(order), at_once):
         rows = order[start : start + at_once]
         source = pairs.source.take(rows)
         tokens = torch.from_numpy(source.values).to(device)
-        found, _ = beam_search(model, tokens, torch.from_numpy(source.lengths), beam)
+        found, _ = beam_search(model, tokens, torch.from_numpy(source.lengths), BEAM)
         for row, translation in zip(rows, found):
             translations[row] = translation
     return translations

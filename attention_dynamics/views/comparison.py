@@ -21,7 +21,7 @@ from attention_dynamics.analysis.dynamics import Measured
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.levels import symbols
 from attention_dynamics.analysis.metrics import METRICS
-from attention_dynamics.analysis.tables import decimals, percent
+from attention_dynamics.analysis.tables import aligned, decimals, percent
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
@@ -162,19 +162,13 @@ def text_table(
             shares = found.never or ()
             row.append(", ".join(map(percent, shares[:2])) if any(shares) else "")
         rows.append(row)
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
-        for row in rows
-    ]
     dataset, metric, split, performance = about
     title = f"{dataset}, {metric}, {performance}, {split} sentences"
     note = (
         f"never: the shares of resamples in which {names[0]}, {names[1]} do not reach ξ. There is "
         "no interval if in some of them neither does."
     )
-    lines.insert(1, "-" * max(map(len, lines)))
-    return "\n".join([title, "", *lines, *[note] * never])
+    return "\n".join([title, "", *aligned(rows), *[note] * never])
 
 
 def figure(value: float | None, digits: int, sign: str = "", names: list[str] | None = None) -> str:

@@ -27,17 +27,7 @@ FIT_COLUMNS: Columns = {
 def rows_of(timings: list[Timing]) -> Rows:
     """A row for each model; a time that is censored is None."""
     return [
-        {
-            "repetition": timing.cell.repetition,
-            "vocab": timing.cell.vocab,
-            "length": timing.cell.length,
-            "seed": timing.seed,
-            "copies": timing.copies,
-            "attends": timing.attends,
-            "last": timing.last,
-            "token_accuracy": timing.token_accuracy,
-            "attention_accuracy": timing.attention_accuracy,
-        }
+        timing.cell._asdict() | {name: of for name, of in vars(timing).items() if name != "cell"}
         for timing in timings
     ]
 

@@ -16,7 +16,7 @@ from small_grid import (
     run_snakemake,
 )
 
-from attention_dynamics import cluster, grid
+from attention_dynamics import cluster, corpus, grid
 from attention_dynamics.classification.datasets import DATASETS as CLASSIFICATION
 
 needs_snakemake = pytest.mark.skipif(
@@ -136,6 +136,12 @@ def test_a_marker_without_its_result_is_forgotten(monkeypatch, tmp_path):
     lost = ("train/classification/SNS/Normal_B", "evaluate/classification/SNS/Normal_B")
     assert cluster.forget(jobs) == [*lost, "gather/classification/SNS"]
     assert cluster.forget(jobs) == []
+
+
+def test_no_dataset_can_have_the_name_of_a_rule():
+    kinds = {name.split("/")[0] for name in cluster.all_jobs()}
+    datasets = {name for table in grid.TASKS.values() for name in table.names()}
+    assert kinds | {*cluster.targets()} - datasets <= {*corpus.RESERVED}
 
 
 def test_the_simulated_makespan():
