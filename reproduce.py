@@ -63,7 +63,8 @@ def parse_args():
     parser.add_argument(
         "--source",
         type=Path,
-        help="raw file or folder to prepare (default: data/ if prepared, else a download)",
+        help="raw file to prepare, or a folder or table of your own data (default: what is in "
+        "data/, else a download)",
     )
     parser.add_argument(
         "--jobs",

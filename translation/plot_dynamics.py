@@ -1,9 +1,9 @@
-"""Draw agreement and performance over training, and one sentence at several checkpoints.
+"""Draw agreement and performance over training, one sentence at several checkpoints, and words.
 
 reads:   outputs/stats.pkl, from collect_translation_stats.py; outputs/<dataset>_logs.pkl, from
          eval_dump.py
-writes:  outputs/<dataset>_dynamics and outputs/<dataset>_sentence, each as .png, .pdf, .svg and,
-         with the numbers that are drawn, .csv
+writes:  outputs/<dataset>_dynamics, _sentence and _words, each as .png, .pdf, .svg and, with the
+         numbers that are drawn, .csv
 next:    explore.py; report.py in the root
 
 example:
