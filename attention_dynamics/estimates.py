@@ -128,7 +128,9 @@ def runs_of(models: Path, config: dict[str, Any]) -> list[tuple[Path, dict[str, 
 def is_asked_for(settings: dict[str, Any], flags: dict[str, str]) -> bool:
     """Whether a run has the interventions of the flags; one with uniform attention has none."""
     asked = {key: float(flags[f"--{key}"] or 1) for key in INTERVENTIONS if f"--{key}" in flags}
-    return settings["uniform"] or all(settings.get(key) == asked.get(key) for key in INTERVENTIONS)
+    return bool(settings.get("uniform")) or all(
+        settings.get(key) == asked.get(key) for key in INTERVENTIONS
+    )
 
 
 def rate_of(runs: Iterable[tuple[Path, dict[str, Any]]]) -> float | None:
@@ -208,11 +210,13 @@ def evaluation(task: str, flags: dict[str, str]) -> Cost:
     """Of all saved checkpoints of these runs; a dump that is newer than they are is finished."""
     dataset, outputs = flags["--dataset"], folder(task, flags, "outputs")
     dump = outputs / f"{dataset}_logs.pkl"
-    runs = runs_of(folder(task, flags, "models") / dataset, config_of(task, flags))
+    models = folder(task, flags, "models") / dataset
+    runs = runs_of(models, config_of(task, flags))
+    asked = {path for path, run in runs if is_asked_for(run["settings"], flags)}
     saved = [
         checkpoint.stat().st_mtime
-        for path, run in runs
-        if is_asked_for(run["settings"], flags)
+        for path in models.glob("*")
+        if path in asked or not (path / "run.json").exists()  # the authors' runs have no record
         for checkpoint in path.glob("model[0-9]*")
     ]
     if dump.exists():

@@ -139,6 +139,13 @@ def test_an_evaluation(tmp_path):
     assert cost_of(command, tmp_path) == Cost(how="some checkpoints are evaluated already")
 
 
+def test_an_evaluation_of_runs_without_a_record(tmp_path):
+    """As in the authors' data folder."""
+    (write_run(tmp_path, "Furd", 4000, 400) / "run.json").unlink()
+    cost = cost_of("eval_dump.py --dataset Furd", tmp_path)
+    assert cost == Cost(1.6, None, "1 checkpoints of 1.6 s, RESULTS.md")
+
+
 @pytest.mark.parametrize(
     ("task", "script", "file"),
     [
