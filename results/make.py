@@ -127,8 +127,8 @@ def render(name: str) -> str:
         "laws": laws,
         "text": lambda name: read(HERE / name).rstrip("\n"),
     }
-    environment.filters |= {"d": digits, "pm": plus_minus, "span": span, "exp": math.exp}
-    environment.filters["ends"] = itemgetter("low", "high")
+    environment.filters |= {"d": digits, "pm": plus_minus, "span": span}
+    environment.filters |= {"exp": math.exp, "ends": itemgetter("low", "high")}
     try:
         return environment.get_template(name).render()
     except (jinja2.TemplateError, OSError, KeyError) as error:

@@ -127,6 +127,7 @@ def test_an_evaluation(tmp_path):
     for seed in (13, 14):
         write_run(tmp_path, "Furd", 4000, 400, seed=seed)
     assert cost_of(command, tmp_path) == Cost(3.2, None, "2 checkpoints of 1.6 s, RESULTS.md")
+    assert cost_of(f"{command} --attend_to 20", tmp_path).how == "no checkpoint is there yet"
     (tmp_path / "Furd_logs.parts").mkdir()
     (tmp_path / "Furd_logs.parts" / "Normal_B-0.pkl").touch()
     assert cost_of(command, tmp_path).seconds == 1.6
@@ -134,7 +135,6 @@ def test_an_evaluation(tmp_path):
     assert cost_of(command, tmp_path) == Cost(0, 0, "finished")
     write_run(tmp_path, "Furd", 4000, 400, seed=15, attend_to=20)  # of another setting
     assert cost_of(command, tmp_path).how == "finished"
-    assert cost_of(f"{command} --attend_to 21", tmp_path / "x").how == "no checkpoint is there yet"
     os.utime(tmp_path / "Furd_logs.pkl", (0, 0))
     assert cost_of(command, tmp_path) == Cost(how="some checkpoints are evaluated already")
 

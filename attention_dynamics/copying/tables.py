@@ -175,9 +175,10 @@ def laws_lines(rows: list[dict[str, Any]]) -> list[str]:
             f"  {interval(terms.get('bend'))}"
         )
     for law, terms in laws:
-        for name in [name for name in terms if name in REPETITION]:
-            value, low, high = np.exp([terms[name][of] for of in ("value", "low", "high")])
-            lines.append(f"{law['time']}, factor of {name}: {value:.3f} [{low:.3f}, {high:.3f}]")
+        for name, term in terms.items():
+            if name in REPETITION:
+                factor = {of: np.exp(term[of]) for of in ("value", "low", "high")}
+                lines.append(f"{law['time']}, factor of {name}: {interval(factor)}")
     return [*lines, *LEGEND]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from attention_dynamics.copying.law import REPETITION, Timing
 from attention_dynamics.copying.power_law import predict
+from attention_dynamics.copying.tables import LAW_HEADER
 from attention_dynamics.views.drawing import Columns, Rows, Style, figure_width, pyplot
 
 LABELS = {"copies": "updates until copying", "attends": "updates until attending"}
@@ -17,10 +18,7 @@ COLUMNS: Columns = {
 FIT_COLUMNS: Columns = {
     str: ("time", "repetition", "term"),
     int: ("seeds", "censored"),
-    float: (
-        *("value", "low", "high", "intercept"),
-        *("r2", "sigma", "spread", "delta_aic", "preferred"),
-    ),
+    float: LAW_HEADER[LAW_HEADER.index("value") :],
 }
 
 
