@@ -23,7 +23,7 @@ from pathlib import Path
 from attention_dynamics import cli
 from attention_dynamics.cli import InputError
 from attention_dynamics.copying import combinations, heads, tables
-from attention_dynamics.copying.histories import LEARNED
+from attention_dynamics.copying.histories import LEARNED, kinds_of_combinations
 from attention_dynamics.copying.settings import add_settings, settings_of
 from attention_dynamics.copying.ways import add_way, way_of_training
 from attention_dynamics.files import locks, storage
@@ -76,7 +76,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--failed",
         type=cli.positive_float,
-        default=0.6,
+        default=heads.FAILED,
         help="a trial is bad if its final token accuracy is below this",
     )
     parser.add_argument("--seed", type=cli.seed, default=0, help="seed of the base model")
@@ -135,8 +135,8 @@ def main() -> None:
             trials = heads.survey(experiment, way, args.base_seeds, args.max_heads or SURVEYED)
             path = experiment.folder / "survey.csv"
             storage.save_text(tables.survey_csv(trials), path)
-            tables.print_survey(experiment, trials)
-            print(f"\n{path}")
+            lines = tables.survey_lines(trials, args.learned, args.failed)
+            print("", *lines, "", path, sep="\n")
             return
         good, bad = heads.find(experiment, way, args.good_heads, args.bad_heads, args.max_heads)
         chosen = combinations.choose(
@@ -150,7 +150,11 @@ def main() -> None:
     else:
         storage.save_bytes(content, args.out_file)
         print(args.out_file)
-    tables.print_combinations(curves, args.learned)
+    kinds = {
+        kind: list(histories.values())
+        for kind, histories in zip(kinds_of_combinations(curves), curves)
+    }
+    print("", *tables.combinations_lines(kinds, args.learned), sep="\n")
 
 
 def check_flags(args: argparse.Namespace) -> None:

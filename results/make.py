@@ -28,7 +28,17 @@ from attention_dynamics.analysis.settings import Spread
 from attention_dynamics.analysis.tables import decimals
 from attention_dynamics.classification.task import TASK as CLASSIFICATION
 from attention_dynamics.cli import InputError
-from attention_dynamics.copying.tables import LEGEND, laws_lines, seeds_lines, times_lines
+from attention_dynamics.copying.heads import TRIAL
+from attention_dynamics.copying.tables import (
+    LEGEND,
+    SHOWN,
+    combinations_lines,
+    histories_by,
+    laws_lines,
+    seeds_lines,
+    survey_lines,
+    times_lines,
+)
 from attention_dynamics.corpus import BaseCorpus
 from attention_dynamics.files import storage
 from attention_dynamics.translation.task import TASK as TRANSLATION
@@ -122,6 +132,8 @@ def render(name: str) -> str:
         "results_table": results_table,
         "settings_table": settings_table,
         "copying_table": copying_table,
+        "combinations_table": combinations_table,
+        "survey_table": survey_table,
         "law_times": law_times,
         "law_fits": law_fits,
         "laws": laws,
@@ -254,10 +266,23 @@ def settings_table(name: str) -> str:
     return "\n".join([settings_view.title(about), *settings_view.narrow_tables(table)])
 
 
-def copying_table(experiment: str) -> str:
+def copying_table(name: str, experiment: str) -> str:
     """What seq2seq.py printed of all seeds."""
-    rows = drawing.read_rows(HERE / "copying.csv", copying.COLUMNS)
+    rows = drawing.read_rows(HERE / name, copying.COLUMNS)
     return "\n".join(seeds_lines(copying.histories_of(rows, experiment)))
+
+
+def combinations_table(name: str) -> str:
+    """What multihead.py printed of combinations of heads."""
+    rows = drawing.read_rows(HERE / name, copying.COLUMNS)
+    kinds = dict.fromkeys(row["experiment"] for row in rows)
+    return "\n".join(combinations_lines({kind: copying.histories_of(rows, kind) for kind in kinds}))
+
+
+def survey_table(name: str) -> str:
+    """What multihead.py --base_seeds printed."""
+    rows = drawing.read_rows(HERE / name, {int: (*TRIAL, "step"), float: tuple(SHOWN)})
+    return "\n".join(survey_lines(histories_by(rows, *TRIAL)))
 
 
 def law_times(name: str) -> str:

@@ -124,7 +124,23 @@ def test_the_tables_of_copying_are_what_the_scripts_print(make, tmp_path, monkey
     flags = ["--experiments", "x", "--name", "copying", "--formats", "png"]
     assert call_script(folder, "plot_copying.py", *flags, *places, capsys=capsys)[0] == 0
     monkeypatch.setattr(make, "HERE", tmp_path)
-    assert printed.endswith("\n" + make.copying_table("4 of 6 tokens") + "\n")
+    assert printed.endswith("\n" + make.copying_table("copying.csv", "4 of 6 tokens") + "\n")
+
+    flags = ["--num_vocab", "6", "--seq_length", "4", *small, "--steps", "12", *places[:2]]
+    flags += ["--n_heads", "2", "--good_heads", "2", "--bad_heads", "2", "--random_heads", "3"]
+    flags += ["--samples", "2", "--data_seeds", "2", "--max_heads", "4", "--failed", "0.6"]
+    flags += ["--out_file", tmp_path / "heads.pkl"]
+    status, printed, err = call_script(folder, "multihead.py", *flags, capsys=capsys)
+    assert status == 0, err
+    drawn = ["--combinations", tmp_path / "heads.pkl", "--name", "x", "--formats", "png", *places]
+    assert call_script(folder, "plot_copying.py", *drawn, capsys=capsys)[0] == 0
+    shown = [line for line in printed.splitlines() if not line.endswith(" 0")]  # of no heads
+    assert "\n".join(shown).endswith("\n" + make.combinations_table("x_heads.csv"))
+    status, printed, err = call_script(
+        folder, "multihead.py", *flags, "--base_seeds", "0", "1", capsys=capsys
+    )
+    assert status == 0, err
+    assert "\n" + make.survey_table("heads/survey.csv") + "\n" in printed
 
     grid = ["--lengths", "2", "3", "4", "--vocabs", "8", "--repetition", "tokens", "--seeds", "2"]
     grid += ["--max_steps", "60", "--attended", "0.1", "--learned", "0.2", "--resamples", "5"]

@@ -18,6 +18,9 @@ from attention_dynamics.copying.ways import Way
 
 AT_ONCE = 8  # heads tried together, at least; progress is printed after each group
 OUTCOMES = ("good", "bad", "neither", "not tried further")
+FAILED = 0.6  # final token accuracy below which a trial is bad
+TRIAL = ("base", "head", "data_seed")
+Trials = dict[tuple[int, ...], History]  # by the three of ``TRIAL``
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,8 @@ def try_alone(
             f"head{head}-data{data_seed}": head
             for head, histories in trials.items()
             if data_seed == 0
-            or outcomes_of(experiment, histories) in ({outcome} for outcome in lacking)
+            or outcomes_of(histories, experiment.learned, experiment.failed)
+            in ({outcome} for outcome in lacking)
         }
         tasks = {
             name: Task(experiment.builder(base, (head,)), data_seed) for name, head in names.items()
@@ -162,16 +166,22 @@ def try_alone(
     return trials
 
 
-def outcomes_of(experiment: Experiment, histories: list[History]) -> set[str]:
+def outcomes_of(histories: list[History], learned: float, failed: float) -> set[str]:
     """The outcomes of a head's trials: good, bad, neither."""
     return {
         "good"
-        if has_learned(history, experiment.learned)
+        if has_learned(history, learned)
         else "bad"
-        if history["token_accuracy"][-1] < experiment.failed
+        if history["token_accuracy"][-1] < failed
         else "neither"
         for history in histories
     }
+
+
+def outcome_of_trials(histories: list[History], learned: float, failed: float) -> str:
+    """Good or bad if all trials are, else neither."""
+    outcomes = outcomes_of(histories, learned, failed)
+    return outcomes.pop() if len(outcomes) == 1 else "neither"
 
 
 def outcome_of_head(experiment: Experiment, histories: list[History]) -> str:
@@ -179,20 +189,19 @@ def outcome_of_head(experiment: Experiment, histories: list[History]) -> str:
 
     "not tried further": its trials agree, but enough heads of that kind had been found.
     """
-    outcomes = outcomes_of(experiment, histories)
-    if len(outcomes) > 1 or outcomes == {"neither"}:
-        return "neither"
-    return outcomes.pop() if len(histories) == experiment.data_seeds else OUTCOMES[-1]
+    outcome = outcome_of_trials(histories, experiment.learned, experiment.failed)
+    complete = outcome == "neither" or len(histories) == experiment.data_seeds
+    return outcome if complete else OUTCOMES[-1]
 
 
-def survey(
-    experiment: Experiment, way: Way, bases: Iterable[int], heads: int
-) -> dict[int, dict[int, list[History]]]:
+def survey(experiment: Experiment, way: Way, bases: Iterable[int], heads: int) -> Trials:
     """The trials of the first ``heads`` heads on each of several base models."""
-    trials = {}
+    trials: Trials = {}
     for base in bases:
-        trials[base] = try_alone(experiment, way, base, range(heads), ("good", "bad"), [])
-        outcomes = [outcome_of_head(experiment, histories) for histories in trials[base].values()]
+        found = try_alone(experiment, way, base, range(heads), ("good", "bad"), [])
+        outcomes = [outcome_of_head(experiment, histories) for histories in found.values()]
         counts = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in OUTCOMES[:3])
         cli.say(f"base {base}: {heads} heads tried: {counts}")
+        for head, histories in found.items():
+            trials |= {(base, head, seed): history for seed, history in enumerate(histories)}
     return trials

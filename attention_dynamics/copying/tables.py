@@ -1,20 +1,14 @@
 """The tables that the scripts print, and the survey of heads and the fitted laws as rows of CSV."""
 
+from collections.abc import Iterable
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from attention_dynamics.copying.heads import OUTCOMES, Experiment, outcome_of_head
-from attention_dynamics.copying.histories import (
-    LEARNED,
-    Combinations,
-    History,
-    has_learned,
-    kinds_of_combinations,
-    learned_at,
-)
+from attention_dynamics.copying.heads import FAILED, OUTCOMES, TRIAL, Trials, outcome_of_trials
+from attention_dynamics.copying.histories import LEARNED, History, has_learned, learned_at
 from attention_dynamics.copying.law import REPETITION, TIMES
 from attention_dynamics.copying.power_law import Law
 
@@ -52,73 +46,86 @@ def seeds_lines(histories: list[History]) -> list[str]:
     return lines
 
 
-def print_combinations(curves: Combinations, threshold: float) -> None:
+def combinations_lines(kinds: dict[str, list[History]], threshold: float = LEARNED) -> list[str]:
     """Mean and spread of the final accuracy of each kind, and the mean of its attention accuracy.
 
     ``attention`` is the share of heads and positions at which attention is highest where it should
     be: if a few heads of a combination do the work, about their share of all heads.
     """
     header = ("samples", "mean", "std", "min", "median", "max", "learned", "attention")
-    print(f"\n{'token accuracy':<26}" + "".join(f"{name:>10}" for name in header))
-    for label, kind in zip(kinds_of_combinations(curves), curves):
-        if not kind:
-            print(f"{label:<26}{0:>10}")
+    lines = [f"{'token accuracy':<26}" + "".join(f"{name:>10}" for name in header)]
+    for label, histories in kinds.items():
+        if not histories:
+            lines.append(f"{label:<26}{0:>10}")
             continue
-        values = np.array([history["token_accuracy"][-1] for history in kind.values()])
-        learned = sum(has_learned(history, threshold) for history in kind.values())
-        attention = np.mean([history["attention_accuracy"][-1] for history in kind.values()])
+        values = np.array([history["token_accuracy"][-1] for history in histories])
+        learned = sum(has_learned(history, threshold) for history in histories)
+        attention = np.mean([history["attention_accuracy"][-1] for history in histories])
         spread = values.std(ddof=1) if len(values) > 1 else np.nan
         numbers = (values.mean(), spread, values.min(), np.median(values), values.max())
-        print(
+        lines.append(
             f"{label:<26}{len(values):>10}"
             + "".join(f"{number:10.4f}" for number in numbers)
             + f"{learned:>10}{attention:10.4f}"
         )
+    return lines
 
 
-def survey_csv(trials: dict[int, dict[int, list[History]]]) -> str:
+def survey_csv(trials: Trials) -> str:
     """Every trial's learning curve, a line for each evaluation."""
-    lines = [",".join(["base", "head", "data_seed", "step", *SHOWN])]
-    for base, heads in trials.items():
-        for head, histories in heads.items():
-            for data_seed, history in enumerate(histories):
-                for step, *row in zip(history["step"], *(history[name] for name in SHOWN)):
-                    values = ",".join(f"{value:.4f}" for value in row)
-                    lines.append(f"{base},{head},{data_seed},{step},{values}")
+    lines = [",".join([*TRIAL, "step", *SHOWN])]
+    for trial, history in trials.items():
+        for step, *row in zip(history["step"], *(history[name] for name in SHOWN)):
+            lines.append(",".join([*map(str, trial), str(step), *(f"{x:.4f}" for x in row)]))
     return "\n".join(lines) + "\n"
 
 
-def print_survey(experiment: Experiment, trials: dict[int, dict[int, list[History]]]) -> None:
+def survey_lines(trials: Trials, learned: float = LEARNED, failed: float = FAILED) -> list[str]:
     """How many heads are good and bad on each base, and how trials fail."""
-    counts = []
-    for base, heads in trials.items():
-        outcomes = [outcome_of_head(experiment, histories) for histories in heads.values()]
-        counts.append([base, len(outcomes), *map(outcomes.count, OUTCOMES[:3])])
-    print(f"\n{'base':>6}{'heads':>7}" + "".join(f"{outcome:>9}" for outcome in OUTCOMES[:3]))
-    totals = ["all", *np.sum([row[1:] for row in counts], axis=0)]
-    for base, tried, *by_fate in [*counts, totals]:
-        print(f"{base:>6}{tried:>7}" + "".join(f"{count:>9}" for count in by_fate))
+    outcomes: dict[int, list[str]] = {}
+    for (base, _), group in groupby(trials, key=itemgetter(0, 1)):
+        found = outcome_of_trials([trials[trial] for trial in group], learned, failed)
+        outcomes.setdefault(base, []).append(found)
+    shown = OUTCOMES[:3]
+    counts = {
+        base: [len(found), *(found.count(outcome) for outcome in shown)]
+        for base, found in outcomes.items()
+    }
+    lines = [f"{'base':>6}{'heads':>7}" + "".join(f"{outcome:>9}" for outcome in shown)]
+    for base, (tried, *by_fate) in [*counts.items(), ("all", map(sum, zip(*counts.values())))]:
+        lines.append(f"{base:>6}{tried:>7}" + "".join(f"{count:>9}" for count in by_fate))
 
-    failing = [
-        ((base, head, data_seed), history)
-        for base, heads in trials.items()
-        for head, histories in heads.items()
-        for data_seed, history in enumerate(histories)
-        if not has_learned(history, experiment.learned)
-    ]
+    failing = {
+        trial: history for trial, history in trials.items() if not has_learned(history, learned)
+    }
     if not failing:
-        return
-    evaluations = experiment.settings.evaluations
-    shown = sorted({round(part * (len(evaluations) - 1) / 5) for part in range(1, 6)})
-    print("\nTrials that never pass. Left: attention at the position, by step. Right, after the")
-    print("last step: attention one position before and one after, and token accuracy.")
-    header = "".join(f"{evaluations[i]:>8}" for i in shown)
-    print(f"{'base':>6}{'head':>6}{'data':>6} |{header} |{'before':>8}{'after':>8}{'token':>8}")
-    for names, history in failing:
-        curve = "".join(f"{history['attention_accuracy'][i]:8.4f}" for i in shown)
+        return lines
+    steps = next(iter(failing.values()))["step"]
+    places = sorted({round(part * (len(steps) - 1) / 5) for part in range(1, 6)})
+    header = "".join(f"{steps[place]:>8}" for place in places)
+    lines += [
+        "",
+        "Trials that never pass. Left: attention at the position, by step. Right, after the",
+        "last step: attention one position before and one after, and token accuracy.",
+        f"{'base':>6}{'head':>6}{'data':>6} |{header} |{'before':>8}{'after':>8}{'token':>8}",
+    ]
+    for trial, history in failing.items():
+        curve = "".join(f"{history['attention_accuracy'][place]:8.4f}" for place in places)
         token, _, *attention = (history[column][-1] for column in SHOWN)
         at_end = "".join(f"{value:8.4f}" for value in (*attention, token))
-        print("".join(f"{name:>6}" for name in names) + f" |{curve} |{at_end}")
+        lines.append("".join(f"{name:>6}" for name in trial) + f" |{curve} |{at_end}")
+    return lines
+
+
+def histories_by(rows: Iterable[dict[str, Any]], *names: str) -> dict[tuple, History]:
+    """Histories from rows of CSV, by what these columns hold: steps and the columns in SHOWN."""
+    found: dict[tuple, History] = {}
+    for row in rows:
+        key = tuple(row[name] for name in names)
+        history = found.setdefault(key, {name: [] for name in ("step", *SHOWN)})
+        for name, values in history.items():
+            values.append(row[name])
+    return found
 
 
 def times_lines(rows: list[dict[str, Any]]) -> list[str]:

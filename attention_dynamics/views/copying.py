@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from attention_dynamics.copying.histories import LEARNED, History, has_learned
-from attention_dynamics.copying.tables import SHOWN
+from attention_dynamics.copying.tables import SHOWN, histories_by
 from attention_dynamics.views.drawing import (
     BLUE,
     VERMILION,
@@ -99,13 +99,8 @@ def rows_of(experiments: Mapping[str, Histories]) -> Rows:
 
 def histories_of(rows: Rows, experiment: str) -> list[History]:
     """The models' histories in :func:`rows_of`: their steps and the columns that are shown."""
-    found: dict[str, History] = {}
-    for row in rows:
-        if row["experiment"] == experiment and row["model"] != "mean":
-            history = found.setdefault(row["model"], {name: [] for name in ("step", *SHOWN)})
-            for name, values in history.items():
-                values.append(row[name])
-    return list(found.values())
+    models = (row for row in rows if row["experiment"] == experiment and row["model"] != "mean")
+    return list(histories_by(models, "model").values())
 
 
 def draw(rows: Rows, _style: Style) -> Any:
