@@ -227,7 +227,7 @@ def evaluation(task: str, flags: dict[str, str]) -> Cost:
     if measured is None or "--config" in flags or not saved:
         return Cost(how="" if saved else "no checkpoint is there yet")
     left = len(saved) - len(list(outputs.glob(f"{dataset}_logs.parts/*.pkl")))
-    return Cost(left * measured, how=f"{left} checkpoints of {measured:g} s, RESULTS.md")
+    return Cost(left * measured, how=f"{left} at {measured:g} s a checkpoint, RESULTS.md")
 
 
 def word_baseline(task: str, script: str, flags: dict[str, str]) -> Cost:

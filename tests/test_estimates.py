@@ -126,7 +126,7 @@ def test_an_evaluation(tmp_path):
     assert cost_of(command, tmp_path) == Cost(how="no checkpoint is there yet")
     for seed in (13, 14):
         write_run(tmp_path, "Furd", 4000, 400, seed=seed)
-    assert cost_of(command, tmp_path) == Cost(3.2, None, "2 checkpoints of 1.6 s, RESULTS.md")
+    assert cost_of(command, tmp_path) == Cost(3.2, None, "2 at 1.6 s a checkpoint, RESULTS.md")
     assert cost_of(f"{command} --attend_to 20", tmp_path).how == "no checkpoint is there yet"
     (tmp_path / "Furd_logs.parts").mkdir()
     (tmp_path / "Furd_logs.parts" / "Normal_B-0.pkl").touch()
@@ -143,7 +143,7 @@ def test_an_evaluation_of_runs_without_a_record(tmp_path):
     """As in the authors' data folder."""
     (write_run(tmp_path, "Furd", 4000, 400) / "run.json").unlink()
     cost = cost_of("eval_dump.py --dataset Furd", tmp_path)
-    assert cost == Cost(1.6, None, "1 checkpoints of 1.6 s, RESULTS.md")
+    assert cost == Cost(1.6, None, "1 at 1.6 s a checkpoint, RESULTS.md")
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,9 @@ TEMPLATES = sorted(RESULTS.glob("*.j2"))
 NOT_YET = {
     "## Sequence copying",
     "### What can be learned without attention",
-    "### Small initial embeddings",
     "### Good and bad heads",
     "## Translation: multi30k, 6,000 steps",
     "## Classification: IMDB, 300 steps",
-    "## Speed",
 }
 MEASURED = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])|± ?\d")
 
