@@ -73,6 +73,13 @@ def parse_args():
         help="number of runs to train at once",
     )
     parser.add_argument(
+        "--runs",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="such as Normal_A Normal_B uniform (default: all)",
+    )
+    parser.add_argument(
         "--train_flags",
         type=str.split,
         default=[],
@@ -88,8 +95,9 @@ def main():
     task, corpus = find(args)
     if args.source and not args.source.exists():
         raise InputError(f"--source {args.source}: there is no such file or folder")
-    if args.train_flags and not corpus.own and args.out_dir == RESULTS:
-        raise InputError("--train_flags changes the published experiment: give --out_dir, too")
+    for flag in ("runs", "train_flags"):
+        if getattr(args, flag) and not corpus.own and args.out_dir == RESULTS:
+            raise InputError(f"--{flag} changes the published experiment: give --out_dir, too")
     folder = ROOT / task.name
     outputs = folder / "outputs"
     costs_path = outputs / f"{corpus.name}_costs.csv"
@@ -150,9 +158,10 @@ def stages(task: Task, corpus: BaseCorpus, data: Path, args) -> Iterator[tuple[s
     if args.source or not any((data / path).exists() for path in corpus.training_files):
         more = ["--source", str(args.source.resolve())] if args.source else []
         yield "prepare_data", ["python", "prepare_data.py", "--dataset", name, *more]
-    yield "train_runs", ["./train_runs.sh", name, *args.train_flags]
-    scripts = ["dump_logs", "embedding_runs"] + ["logistic_runs"] * (task is CLASSIFICATION)
-    for script in scripts:
+    runs = ["--runs", *args.runs] if args.runs else []
+    yield "train_runs", ["./train_runs.sh", name, *runs, *args.train_flags]
+    yield "dump_logs", ["./dump_logs.sh", name, *runs]
+    for script in ["embedding_runs"] + ["logistic_runs"] * (task is CLASSIFICATION):
         yield script, [f"./{script}.sh", name]
     stats = f"outputs/{name}_stats.pkl"
     bleu = ["--include_bleu_results"] * (task is TRANSLATION)
@@ -266,9 +275,10 @@ def about_runs(
     dump = load_dump(folder / "outputs", corpus.name)
     sentences = task.sentences_of(dump)
     config = dump["settings"]
+    names = {name for name, _ in dump["checkpoints"]}
+    runs = [run for run in corpus.runs if run.name in names]
     folders = [
-        run_folder(folder / "models", corpus.name, config, run.seed, run.uniform)
-        for run in corpus.runs
+        run_folder(folder / "models", corpus.name, config, run.seed, run.uniform) for run in runs
     ]
     if missing := [str(path) for path in folders if not path.exists()]:
         raise InputError(f"{missing[0]}: missing, one of the runs of {corpus.name}")
@@ -283,7 +293,7 @@ def about_runs(
         "processor": processor(),
         "cores": os.cpu_count(),
         "memory_gib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30,
-        "seeds": " ".join(f"{run.name}={run.seed}" for run in corpus.runs),
+        "seeds": " ".join(f"{run.name}={run.seed}" for run in runs),
         "train_flags": shlex.join(train_flags),
         "steps": told["steps"],
         "checkpoints": len(dump["alpha"]),

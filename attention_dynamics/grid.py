@@ -58,6 +58,9 @@ def jobs(task: str, stage: str, names: Sequence[str] = (), flags: Sequence[str] 
             raise InputError(
                 f"{flag!r} cannot be passed on: run the commands of --dry-run yourself"
             )
+    chosen: list[str] = []
+    if stage == "train_runs":  # the other stages' own flag
+        chosen, flags = without_runs(flags)
     added = " ".join(["", *flags])
     if task == "copying":
         for name in names:
@@ -72,7 +75,34 @@ def jobs(task: str, stage: str, names: Sequence[str] = (), flags: Sequence[str] 
         # uniform attention cannot be changed: that run is the one without interventions
         runs = [tuple(run for run in entry.runs if not run.uniform) for entry in entries]
         entries = [replace(entry, runs=kept) for entry, kept in zip(entries, runs)]
+    if chosen:
+        entries = [only(entry, chosen) for entry in entries]
     return [job + added for entry in entries for job in dataset_jobs(task, stage, entry)]
+
+
+def without_runs(flags: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The names that follow ``--runs``, and all other flags."""
+    names: list[str] = []
+    others: list[str] = []
+    of_runs = False
+    for flag in flags:
+        if flag.startswith("-"):
+            of_runs = flag == "--runs"
+        if not of_runs:
+            others.append(flag)
+        elif flag != "--runs":
+            names += flag.split(",")
+    return names, others
+
+
+def only(dataset: BaseCorpus, names: Sequence[str]) -> BaseCorpus:
+    """The dataset with these of its runs."""
+    known = {run.name.lower(): run for run in dataset.runs}
+    for name in names:
+        if name.lower() not in known:
+            raise cli.unknown("run", name, [run.name for run in dataset.runs])
+    wanted = {name.lower() for name in names}
+    return replace(dataset, runs=tuple(run for name, run in known.items() if name in wanted))
 
 
 def data_folder(task: str, flags: Sequence[str] = ()) -> Path:

@@ -3,6 +3,7 @@
 #
 #   ./train_runs.sh [--dry-run] [DATASET ...]     default: all seven datasets
 #   JOBS=2 ./train_runs.sh SNS                    two runs at once
+#   ./train_runs.sh IMDB --runs Normal_A uniform  these two runs
 #   ./train_runs.sh toy                           the toy data, with 120 steps a run
 #
 # A run that is finished is skipped, an interrupted one resumes.

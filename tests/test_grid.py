@@ -34,6 +34,18 @@ def test_the_grid_loads_the_standard_library_only():
     assert not loaded & {"numpy", "torch", "tqdm", "pooch", "torchtext", "sentencepiece"}
 
 
+def test_some_runs():
+    every = grid.jobs("classification", "train_runs", ["SNS"])
+    assert [job.split("seed=")[1].split("|")[0] for job in every][::6] == ["20", "12"]
+    for flags in (["--runs", "Normal_A", "uniform"], ["--runs", "uniform,normal_a"]):
+        found = grid.jobs("classification", "train_runs", ["SNS"], [*flags, "--steps", "9"])
+        assert found == [f"{job} --steps 9" for job in every[::6]]
+    (dump,) = grid.jobs("classification", "dump_logs", ["SNS"], ["--runs", "uniform"])
+    assert dump.endswith("eval_dump.py --dataset SNS --runs uniform")
+    with pytest.raises(InputError, match="unknown run Normal_Z"):
+        grid.jobs("translation", "train_runs", ["multi30k"], ["--runs", "Normal_Z"])
+
+
 def test_names():
     names = "IMDB Furd AG_News Newsgroups Yelp Amzn SNS SMS toy"
     assert " ".join(CLASSIFICATION.names()) == names

@@ -721,7 +721,7 @@ def test_from_a_file_to_the_explorer(tmp_path):
     assert len(commands) == 14
     commands += [("", "python report.py")]
     reproduce = "python reproduce.py --dataset mine --task classification --out_dir csv"
-    commands += [("", f"{reproduce} --train_flags='--steps 1000'")]
+    commands += [("", f"{reproduce} --runs Normal_A Normal_B uniform --train_flags='--steps 1000'")]
     for folder, line in commands:
         line = line.replace("--steps 1000", "--steps 12")
         line = line.replace("--epochs 5", "--epochs 5 --custom_saves 0,17")

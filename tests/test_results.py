@@ -222,7 +222,7 @@ def test_phrases_of_the_treebank(tmp_path):
 
 
 def arguments(**changes) -> Namespace:
-    return Namespace(**{"task": None, "source": None, "train_flags": []} | changes)
+    return Namespace(**{"task": None, "source": None, "runs": [], "train_flags": []} | changes)
 
 
 def test_stages_of_both_tasks(reproduce, tmp_path):
@@ -235,11 +235,13 @@ def test_stages_of_both_tasks(reproduce, tmp_path):
     ]
     assert found["prepare_data"][-2:] == ["--source", str(source)]
     task, corpus = reproduce.find(arguments(dataset="multi30k"))
-    flags = arguments(train_flags=["--steps", "9"])
+    flags = arguments(train_flags=["--steps", "9"], runs=["uniform"])
     found = dict(reproduce.stages(task, corpus, tmp_path, flags))
     assert "logistic_runs" not in found
     assert found["prepare_data"][-1] == "multi30k"  # a download
-    assert found["train_runs"] == ["./train_runs.sh", "multi30k", "--steps", "9"]
+    chosen = ["multi30k", "--runs", "uniform"]
+    assert found["train_runs"] == ["./train_runs.sh", *chosen, "--steps", "9"]
+    assert found["dump_logs"] == ["./dump_logs.sh", *chosen]
     assert "--include_bleu_results" in found["collect"]
 
 
@@ -314,6 +316,7 @@ def test_costs_of_another_form(reproduce, tmp_path):
         (["--dataset", "SNS", "--source", "nowhere.zip"], ["nowhere.zip", "no such file"]),
         (["--dataset", "SNS", "--jobs", "0"], ["--jobs"]),
         (["--dataset", "SNS", "--train_flags=--steps 10"], ["--out_dir"]),
+        (["--dataset", "SNS", "--runs", "uniform"], ["--runs", "--out_dir"]),
     ],
 )
 def test_bad_input(flags, words, tmp_path, monkeypatch, capsys):
