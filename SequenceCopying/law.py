@@ -1,4 +1,4 @@
-"""How long copying takes: a power law in length and vocabulary, and what repetition changes.
+"""Measure how many updates copying takes, by length, vocabulary and repetition; fit a power law.
 
 Copiers are trained until they copy and attend to what they copy, a few seeds for each setting of
 a grid. The times are fitted as log steps = log c + a log length + b log vocab + d [repetition], by

@@ -191,7 +191,7 @@ def time(name: str) -> str:
         return f"{digits(seconds, 2)} s an update, so {digits(hours, 1)} h a run"
     of = costs(name)
     train, evaluate = (of[stage]["cpu_seconds"] / 60 for stage in ("train_runs", "dump_logs"))
-    runs = len(corpus(name).runs)
+    runs = len(about(name)["seeds"].split())
     return f"{runs} runs {digits(train, 0)} min, evaluation {digits(evaluate, 0)} min"
 
 
