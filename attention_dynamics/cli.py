@@ -270,6 +270,15 @@ def unknown(kind: str, name: str, known: Collection[str]) -> InputError:
     return InputError(f"unknown {kind} {name}{hint} (known: {' '.join(known)})")
 
 
+def chosen_runs(asked: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The known runs that are asked for, each once; case is ignored."""
+    by_lower = {name.lower(): name for name in known}
+    for name in asked:
+        if name.lower() not in by_lower:
+            raise unknown("run", name, known)
+    return list(dict.fromkeys(by_lower[name.lower()] for name in asked))
+
+
 def add_model_config(parser: Parser, script: str) -> None:
     parser.add_argument(
         "--config",

@@ -97,12 +97,8 @@ def without_runs(flags: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def only(dataset: BaseCorpus, names: Sequence[str]) -> BaseCorpus:
     """The dataset with these of its runs."""
-    known = {run.name.lower(): run for run in dataset.runs}
-    for name in names:
-        if name.lower() not in known:
-            raise cli.unknown("run", name, [run.name for run in dataset.runs])
-    wanted = {name.lower() for name in names}
-    return replace(dataset, runs=tuple(run for name, run in known.items() if name in wanted))
+    chosen = cli.chosen_runs(names, [run.name for run in dataset.runs])
+    return replace(dataset, runs=tuple(run for run in dataset.runs if run.name in chosen))
 
 
 def data_folder(task: str, flags: Sequence[str] = ()) -> Path:

@@ -169,7 +169,7 @@ def test_seed(example):
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.training.checkpoints import listed
 from pathlib import Path
-names = {entry.name for entry in listed(Path("nowhere"), DATASETS["SNS"], grad_by_default=True)}
+names = {entry.name for entry in known(Path("nowhere"), Path("nowhere"), DATASETS["SNS"], {}, True)}
 assert "Normal_G" in names and len(names) == 8, names
 """
     run(example, f"-c {program}")

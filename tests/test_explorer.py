@@ -502,7 +502,7 @@ class TestErrors:
         out = tmp_path / "page.html"
         flags = ("--outputs_dir", outputs, "--out_file", out, "--runs", "Normal_Q")
         result = classification(*flags, capsys=capsys)
-        assert_one_line(result, "no run Normal_Q", "Normal_A, normal_b, Uniform")
+        assert_one_line(result, "unknown run Normal_Q", "Normal_A normal_b Uniform")
         assert not out.exists()
 
     @pytest.mark.parametrize(

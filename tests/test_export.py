@@ -209,7 +209,10 @@ def test_a_part(folder, dump, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--runs", "Normal_Z"], "--runs: there is no run Normal_Z (there are Normal_A, normal_b"),
+        (
+            ["--runs", "Normal_Z"],
+            "unknown run Normal_Z: did you mean normal_b? (known: Normal_A normal_b",
+        ),
         (["--iterations", "7"], "--iterations: 7 was not evaluated; these were: 0,10,50,400"),
         (["--stats", "nowhere.pkl"], "nowhere.pkl is missing"),
         (["--outputs_dir", "nowhere"], "eval_dump.py --dataset toy"),

@@ -111,7 +111,7 @@ def test_every_run_saves_what_is_evaluated(task, name):
 def test_the_published_list(task, name, tmp_path):
     """Every run of the grid at every evaluated iteration; Delta of the gold run alone."""
     corpus = grid.TASKS[task][name]
-    entries = checkpoints.listed(tmp_path, corpus, grad_by_default=True)
+    entries = checkpoints.known(tmp_path, tmp_path, corpus, {}, True)
     runs = [("Normal_A", 20, False, True), ("Normal_B", 13, False, False)]
     others = "CDEF" if task == "classification" else "CD" if name == "toy" else ""
     runs += [(f"Normal_{letter}", seed, False, False) for seed, letter in enumerate(others, 14)]

@@ -667,7 +667,7 @@ def test_runs_and_iterations_are_chosen(tmp_path):
         *(("Normal_A", 4, False), ("normal_b", 4, True), ("Uniform", 4, False)),
     ]
     with pytest.raises(
-        InputError, match=r"no run Normal_X \(there are Normal_A normal_b Uniform\)"
+        InputError, match=r"unknown run Normal_X.*\(known: Normal_A normal_b Uniform\)"
     ):
         evaluated(tmp_path, {}, runs=["Normal_X"])
 

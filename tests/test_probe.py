@@ -363,7 +363,7 @@ class TestBadInput:
         [
             (["--text", ""], ["no words"]),
             (["--text", "a", "--label", "good"], ["no label good", "0 negative", "1 positive"]),
-            (["--text", "a", "--runs", "Normal_Z"], ["no checkpoints of Normal_Z", "Uniform"]),
+            (["--text", "a", "--runs", "Normal_Z"], ["unknown run Normal_Z", "Uniform"]),
             (["--text", "a", "--iterations", "7"], ["Normal_A has no checkpoint 7", "0 5 40"]),
             (["--text", "a", "--iterations", "x"], ["not a list of steps"]),
             (["--text", "a", "--models_dir", "nowhere"], ["no checkpoints in", "nowhere"]),

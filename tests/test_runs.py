@@ -232,7 +232,9 @@ def test_where_the_list_of_checkpoints_is_found(tmp_path):
     corpus = DATASETS.find("SMS")
 
     def iterations():
-        return [entry.iteration for entry in checkpoints.listed(tmp_path, corpus, True)]
+        return [
+            entry.iteration for entry in checkpoints.known(tmp_path, tmp_path, corpus, {}, True)
+        ]
 
     published = iterations()
     assert len(published) == 7 * 22 and published[:3] == [0, 10, 50]

@@ -750,7 +750,7 @@ def test_published_commands():
 
 @pytest.mark.parametrize("dataset", [*PUBLISHED, "toy"])
 def test_published_checkpoints(dataset):
-    entries = checkpoints.listed(FOLDER / "configs", DATASETS.find(dataset), grad_by_default=False)
+    entries = checkpoints.known(FOLDER / "configs", FOLDER, DATASETS.find(dataset), {}, False)
     expected = {"Normal_A": (20, False, True), "Normal_B": (13, False, False)}
     if dataset == "toy":
         expected |= {"Normal_C": (14, False, False), "Normal_D": (15, False, False)}

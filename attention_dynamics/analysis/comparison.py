@@ -16,7 +16,7 @@ import numpy as np
 
 from attention_dynamics.analysis import bootstrap, dynamics
 from attention_dynamics.analysis.bootstrap import Agreement
-from attention_dynamics.analysis.dynamics import Measured
+from attention_dynamics.analysis.dynamics import Measured, reached
 from attention_dynamics.analysis.task import Task
 
 TOLERANCE = 1e-12  # of differences that are equal but for rounding
@@ -120,7 +120,7 @@ def compare(
     compared = {}
     keys = [key for key in values_a | values_b if key.startswith(("agr_", "xi_"))]
     for key in dict.fromkeys([*keys, "baseline", "best_perf"]):
-        one, other = _figure(values_a, key), _figure(values_b, key)
+        one, other = reached(values_a, key), reached(values_b, key)
         found = compared[key] = Compared(one, other, p=p_values.get(key))
         if found.a is None or found.b is None:
             continue
@@ -136,14 +136,6 @@ def compare(
             found = replace(found, runs_interval=difference_interval(x, y))
         compared[key] = found
     return compared
-
-
-def _figure(values: dict[str, Any], key: str) -> float | None:
-    """Infinite if a ξ is never reached; None if there is no figure."""
-    level = values.get(key.replace("xi_", "agr_"))
-    if level is None or math.isnan(level):
-        return None
-    return math.inf if values[key] is None else values[key]
 
 
 def difference_interval(a: np.ndarray, b: np.ndarray) -> tuple[float, float] | None:

@@ -64,16 +64,15 @@ class Measured:
 
 
 def measure(
-    runs: RunNames, evidence: Evidence, metric: Metric, levels: dict[str, Level], seed: int = 0
+    runs: RunNames, evidence: Evidence, metric: Metric, levels: dict[str, Level]
 ) -> Measured:
     """Compute all agreements of a split: the slow part, done once.
 
     Parameters
     ----------
     levels : of the task
-    seed : of the shuffled baseline
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)  # of the shuffled baseline
 
     def agreement(u: np.ndarray, v: np.ndarray) -> Agreement:
         return Agreement.of(metric.match(u, v, evidence.offsets), evidence.sentence)
@@ -133,7 +132,6 @@ def summarize(
     evidence: Evidence,
     metric: Metric,
     levels: dict[str, Level],
-    seed: int = 0,
     resamples: int = 0,
     bootstrap_seed: int = 0,
 ) -> dict[str, Any]:
@@ -142,7 +140,6 @@ def summarize(
     Parameters
     ----------
     levels : of the task
-    seed : of the shuffled baseline
     resamples : of the sentences, for the intervals; 0 for none
     bootstrap_seed : of the resamples
 
@@ -157,7 +154,7 @@ def summarize(
     comparison runs (of the sample: n - 1), None if there is one run; and what
     :func:`uncertainty` gives.
     """
-    measured = measure(runs, evidence, metric, levels, seed)
+    measured = measure(runs, evidence, metric, levels)
     return figures(measured) | uncertainty(measured, resamples, bootstrap_seed)
 
 
@@ -233,7 +230,7 @@ def weighted_figures(
 
 
 def over_gold(
-    runs: RunNames, evidence: Evidence, metric: Metric, levels: dict[str, Level], seed: int = 0
+    runs: RunNames, evidence: Evidence, metric: Metric, levels: dict[str, Level]
 ) -> dict[str, Any]:
     """Each normal run in turn as the gold run, the others compared with it.
 
@@ -246,7 +243,7 @@ def over_gold(
     ``best_perf``, over the ``count`` gold runs that have the figure; None if no run has it. In
     those of a ``xi_``, ``never`` gold runs do not reach it: then "max" is None, and so is "mean".
     """
-    of = {each.gold: figures(measure(each, evidence, metric, levels, seed)) for each in runs.golds}
+    of = {each.gold: figures(measure(each, evidence, metric, levels)) for each in runs.golds}
     keys = [key for key in of[runs.gold] if key.startswith(("agr_", "xi_"))]
     spread = {key: _spread(list(of.values()), key) for key in [*keys, "baseline", "best_perf"]}
     return {"over_gold": of, "gold_intervals": spread}
@@ -254,17 +251,20 @@ def over_gold(
 
 def _spread(of_golds: list[dict[str, Any]], key: str) -> dict[str, Any] | None:
     """Of one figure, leaving out the gold runs whose agreement was not computed or is NaN."""
-    levels = [found[key.replace("xi_", "agr_")] for found in of_golds]
-    values = [
-        np.inf if found[key] is None else found[key]
-        for found, level in zip(of_golds, levels)
-        if level is not None and not np.isnan(level)
-    ]
+    values = [value for found in of_golds if (value := reached(found, key)) is not None]
     if not values:
         return None
     spread = {"mean": float(np.mean(values)), "min": float(min(values)), "max": float(max(values))}
     ends = {name: None if value == np.inf else value for name, value in spread.items()}
     return ends | {"count": len(values), "never": values.count(np.inf)}
+
+
+def reached(found: dict[str, Any], key: str) -> float | None:
+    """A figure: infinite if it is a ξ that is never reached; None if there is none."""
+    level = found.get(key.replace("xi_", "agr_"))
+    if level is None or np.isnan(level):
+        return None
+    return np.inf if found[key] is None else found[key]
 
 
 def first_exceeding(

@@ -188,12 +188,8 @@ def select(
         if the dump lacks a run, an iteration or the split.
     """
     known = list(dict.fromkeys(name for name, _ in dump["alpha"]))
-    by_lower = {name.lower(): name for name in known}
     evaluated = sorted({it for _, it in dump["alpha"]})
-    for name in runs or []:
-        if name.lower() not in by_lower:
-            raise InputError(f"--runs: there is no run {name} (there are {', '.join(known)})")
-    chosen = known if runs is None else [by_lower[name.lower()] for name in dict.fromkeys(runs)]
+    chosen = known if runs is None else cli.chosen_runs(runs, known)
     for iteration in iterations or []:
         if iteration not in evaluated:
             raise InputError(

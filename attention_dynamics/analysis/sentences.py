@@ -10,7 +10,7 @@ from attention_dynamics.analysis.ragged import Ragged, offsets_of
 
 @dataclass(frozen=True)
 class Sentences:
-    """CheckpointSpec sentences. Each has one distribution or several over its source tokens.
+    """Evaluated sentences. Each has one distribution or several over its source tokens.
 
     Attributes
     ----------

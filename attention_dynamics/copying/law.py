@@ -7,7 +7,7 @@ that has not come by the last evaluation is censored: all that is known is that 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,7 +78,7 @@ class Experiment:
     model: dict[str, Any]
     thresholds: dict[str, float]
     folder: Path
-    seeds: int = field(default=5)
+    seeds: int
 
     def settings(self, cell: Cell) -> Settings:
         given = {"n_vocab": cell.vocab, "length": cell.length, **self.training}

@@ -231,20 +231,12 @@ def law_of(
     reached = {cell.length for cell, seen in zip(cells, observed) if seen}
     values = np.log([t.last if step is None else step for t, step in zip(timings, steps)])
     lengths = np.array([cell.length for cell in cells], dtype=float)
-    terms = {
-        "length": np.log(lengths),
-        "vocab": np.log([cell.vocab for cell in cells]),
-        **{
-            kind: np.array([cell.repetition == kind for cell in cells], dtype=float)
-            for kind in REPETITION
-        },
-    }
-    present = [kind for kind in REPETITION if terms[kind].any()] if len(cells) else []
-    for kind in REPETITION:
-        if kind not in present[1:]:
-            del terms[kind]  # the first is the one that others are compared with
-    if len({cell.vocab for cell in cells}) < 2:
-        del terms["vocab"]
+    terms = {"length": np.log(lengths)}
+    if len({cell.vocab for cell in cells}) > 1:
+        terms["vocab"] = np.log([cell.vocab for cell in cells])
+    kinds = [kind for kind in REPETITION if any(cell.repetition == kind for cell in cells)]
+    for kind in kinds[1:]:  # the first is the one that others are compared with
+        terms[kind] = np.array([cell.repetition == kind for cell in cells], dtype=float)
     design = np.column_stack([np.ones(len(cells)), *terms.values()])
     if (
         len(reached) < 2

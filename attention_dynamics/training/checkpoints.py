@@ -37,30 +37,6 @@ class CheckpointSpec:
     calculate_grad: bool
 
 
-def listed(configs_dir: Path, corpus: BaseCorpus, grad_by_default: bool) -> list[CheckpointSpec]:
-    """The checkpoints to evaluate: the published grid's, unless ``configs_dir`` has a list.
-
-    Parameters
-    ----------
-    configs_dir : a list is called ``<dataset>.json``, else ``<dataset>_log.json``, by any name of
-        the dataset
-    grad_by_default : as in :func:`load_evaluated`
-
-    Raises
-    ------
-    InputError
-        where a list is there and cannot be used.
-    """
-    path = corpus.find_file(configs_dir, ".json", "_log.json")
-    if path is not None:
-        return load_evaluated(path, grad_by_default)
-    return [
-        CheckpointSpec(run.name, iteration, run.seed, run.uniform, run.calculate_grad)
-        for run in corpus.runs
-        for iteration in corpus.iterations
-    ]
-
-
 def add_flags(parser: cli.Parser) -> None:
     """``--runs`` and ``--iterations``, to choose checkpoints; ``--parts_only``, for many jobs."""
     parser.add_argument(
@@ -85,9 +61,8 @@ def to_evaluate(
 ) -> list[CheckpointSpec]:
     """The checkpoints to evaluate, as the flags of :func:`add_flags` choose them.
 
-    They are chosen among those :func:`listed`; of a user's own dataset without a list, among those
-    :func:`saved`. ``--iterations`` takes the place of a list's; with ``saved`` the runs are a
-    list's, if there is one, and otherwise those :func:`saved`.
+    They are chosen among those :func:`known`. ``--iterations`` takes the place of a list's; with
+    ``saved`` the runs are a list's, if there is one, and otherwise those :func:`saved`.
 
     Raises
     ------
@@ -100,14 +75,11 @@ def to_evaluate(
         found = saved(args.models_dir, corpus, config)
     else:
         found = known(args.configs_dir, args.models_dir, corpus, config, grad_by_default, every)
-    runs = {entry.name.lower(): entry for entry in found}
+    runs = {entry.name: entry for entry in found}
     asked = [name for part in args.runs or () for name in part.split(",")] or list(runs)
-    if unknown := [name for name in asked if name.lower() not in runs]:
-        names = " ".join(entry.name for entry in runs.values())
-        raise InputError(f"--runs: there is no run {unknown[0]} (there are {names})")
-    wanted = {name.lower() for name in asked}
+    wanted = cli.chosen_runs(asked, list(runs))
     if args.iterations is None:
-        return [entry for entry in found if entry.name.lower() in wanted]
+        return [entry for entry in found if entry.name in wanted]
     iterations = args.iterations
     if iterations == "saved":
         folders = [
@@ -120,7 +92,7 @@ def to_evaluate(
                 f"{args.models_dir / corpus.name}: no checkpoint was saved by all of "
                 f"{' '.join(entry.name for entry in runs.values())}: train these runs"
             )
-    with_grad = {entry.name.lower() for entry in found if entry.calculate_grad}
+    with_grad = {entry.name for entry in found if entry.calculate_grad}
     return [
         replace(entry, iteration=iteration, calculate_grad=name in with_grad)
         for name, entry in runs.items()
@@ -137,11 +109,30 @@ def known(
     grad_by_default: bool,
     every: bool = False,
 ) -> list[CheckpointSpec]:
-    """Those :func:`listed`; of a user's own dataset without a list, those :func:`saved`."""
-    has_list = corpus.find_file(configs_dir, ".json", "_log.json") is not None
-    if corpus.own and not has_list:
+    """Those of a list; else the published grid's or, of a user's own dataset, those :func:`saved`.
+
+    Parameters
+    ----------
+    configs_dir : a list is called ``<dataset>.json``, else ``<dataset>_log.json``, by any name of
+        the dataset
+    grad_by_default : as in :func:`load_evaluated`
+    every : as in :func:`saved`
+
+    Raises
+    ------
+    InputError
+        where a list cannot be used, or nothing was saved.
+    """
+    path = corpus.find_file(configs_dir, ".json", "_log.json")
+    if path is not None:
+        return load_evaluated(path, grad_by_default)
+    if corpus.own:
         return saved(models_dir, corpus, config, every)
-    return listed(configs_dir, corpus, grad_by_default)
+    return [
+        CheckpointSpec(run.name, iteration, run.seed, run.uniform, run.calculate_grad)
+        for run in corpus.runs
+        for iteration in corpus.iterations
+    ]
 
 
 def saved(

@@ -14,6 +14,7 @@ from attention_dynamics.training.checkpoints import (
     CheckpointSpec,
     evaluated_checkpoints,
     load_weights,
+    saved_in,
 )
 from attention_dynamics.training.runs import run_folder
 
@@ -67,14 +68,10 @@ class SavedRuns:
         InputError
             where one was not saved.
         """
-        by_lower = {name.lower(): name for name in self.names}
         if names is None:
-            names = [name for name in ("normal_a", "uniform") if name in by_lower] or self.names
-        for name in names:
-            if name.lower() not in by_lower:
-                known = ", ".join(self.names)
-                raise InputError(f"there are no checkpoints of {name} (there are some of {known})")
-        names = list(dict.fromkeys(by_lower[name.lower()] for name in names))
+            default = ("normal_a", "uniform")
+            names = [name for name in self.names if name.lower() in default] or self.names
+        names = cli.chosen_runs(names, self.names)
         if iterations is None:
             iterations = self.iterations(names)
         keys = [(name, iteration) for name in names for iteration in iterations]
@@ -130,8 +127,7 @@ def open_saved(
     found = {}
     for spec in {spec.name: spec for spec in runs}.values():
         folder = run_folder(models_dir, dataset.name, config, spec.seed, spec.uniform)
-        steps = [path.name.removeprefix("model") for path in folder.glob("model*")]
-        for step in sorted(int(step) for step in steps if step.isdecimal()):
+        for step in sorted(saved_in(folder)):
             found[spec.name, step] = replace(spec, iteration=step)
     if not found:
         raise InputError(

@@ -191,11 +191,7 @@ def quantize(values: np.ndarray, bits: int) -> tuple[np.ndarray, float]:
 def _chosen(asked: list[str] | None, runs: RunNames) -> list[str]:
     """The names of the runs to show, the gold run first and the uniform run last."""
     known = [runs.gold, *runs.comparisons, runs.uniform]
-    by_lower = {name.lower(): name for name in known}
-    for name in asked or []:
-        if name.lower() not in by_lower:
-            raise InputError(f"--runs: there is no run {name} (there are {', '.join(known)})")
-    wanted = known if asked is None else [by_lower[name.lower()] for name in asked]
+    wanted = known if asked is None else cli.chosen_runs(asked, known)
     return [name for name in known if name in (*wanted, runs.gold, runs.uniform)]
 
 
