@@ -12,6 +12,7 @@ from attention_dynamics.analysis import onsets
 from attention_dynamics.analysis.levels import Level, Symbols, levels_of, symbols
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
+from attention_dynamics.files.forms import Each, fits
 
 Results = dict[tuple, dict[str, Any]]
 Levels = dict[str, Level]
@@ -27,20 +28,13 @@ def text_table(results: Results, levels: Levels) -> str:
     rows = [[*NAMES, *(head.short for head in heads.values())]]
     for name, summary in results.items():
         rows += cells(name, summary, keys)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        padded = [
-            cell.ljust(width) if i < len(NAMES) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths))
-        ]
-        lines.append("  ".join(padded).rstrip())
-    ends = [sum(widths[: i + 1]) + 2 * i for i in range(len(widths))]  # of each column
-    left = ends[len(NAMES) - 1] + 2
-    middle = ends[len(NAMES) + keys.index("baseline")] + 2
+    lines = aligned(rows, len(NAMES))
+    widths = [max(map(len, column)) + 2 for column in zip(*rows)]
+    left = sum(widths[: len(NAMES)])
+    middle = sum(widths[: len(NAMES) + keys.index("baseline") + 1])
     groups = " " * left + "A".center(middle - 2 - left, "-")
-    groups += "  " + "ξ".center(ends[-1] - middle, "-")
-    return "\n".join([groups, lines[0], "-" * len(lines[0]), *lines[1:], *notes(results)])
+    groups += "  " + "ξ".center(sum(widths) - 2 - middle, "-")
+    return "\n".join([groups, *lines, *notes(results)])
 
 
 def markdown_table(results: Results, levels: Levels) -> str:
@@ -48,10 +42,9 @@ def markdown_table(results: Results, levels: Levels) -> str:
     heads = heads_of(results, levels)
     keys = list(heads)
     rows = [[*NAMES, *(head.text for head in heads.values())]]
-    rows += [["---"] * len(NAMES) + ["---:"] * len(keys)]
     for name, summary in results.items():
         rows += cells(name, summary, keys)
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines = markdown_rows(rows, len(NAMES))
     return "\n".join([*lines, *(f"\n{note}" for note in notes(results))])
 
 
@@ -84,20 +77,20 @@ def latex_table(results: Results, levels: Levels) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}"])
 
 
-def aligned(rows: list[list[str]]) -> list[str]:
-    """Lines of text with a rule below the first: the first column to the left, others right."""
+def aligned(rows: list[list[str]], left: int = 1) -> list[str]:
+    """Lines of text with a rule below the first: ``left`` columns to the left, others right."""
     widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        starts = map(str.ljust, row[:left], widths)
+        lines.append("  ".join([*starts, *map(str.rjust, row[left:], widths[left:])]).rstrip())
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 
-def markdown_rows(rows: list[list[str]]) -> list[str]:
-    """Lines of a table of GitHub's Markdown; the first row is the head."""
+def markdown_rows(rows: list[list[str]], left: int = 1) -> list[str]:
+    """Lines of a table of GitHub's Markdown; the first row is the head, others as ``aligned``."""
     escaped = [[text.replace("|", r"\|") for text in row] for row in rows]
-    ruled = [escaped[0], ["---", *["---:"] * (len(rows[0]) - 1)], *escaped[1:]]
+    ruled = [escaped[0], ["---"] * left + ["---:"] * (len(rows[0]) - left), *escaped[1:]]
     return ["| " + " | ".join(row) + " |" for row in ruled]
 
 
@@ -191,13 +184,7 @@ def are_results(value: Any) -> bool:
     always = {key: level for key, level in levels_of({}).items() if not level.optional}
     needed = {*symbols(always), "alpha_corrs", "alpha_perfs", "alpha_corrs_std", "iterations"}
     needed |= {"intervals", "xi_never", "resamples"}
-    return isinstance(value, dict) and all(
-        isinstance(key, tuple)
-        and len(key) == 4
-        and isinstance(summary, dict)
-        and needed <= summary.keys()
-        for key, summary in value.items()
-    )
+    return fits(value, Each((str,) * 4, dict.fromkeys(needed, lambda _: True)))
 
 
 def results_of_csv(text: str, curves: str) -> Results:

@@ -6,6 +6,7 @@ from typing import Any
 
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
+from attention_dynamics.files.forms import Each, fits, number
 
 LEARNED = 0.95  # token accuracy over which a model has learned to copy
 
@@ -21,6 +22,7 @@ COLUMNS = (
     "attention_accuracy_after",
     "attention_accuracy_heads",  # attention_accuracy of each head, a list
 )
+FORM = {column: [number] for column in COLUMNS} | {"attention_accuracy_heads": [[number]]}
 
 
 def history_of(rows: Iterable[dict[str, Any]]) -> History:
@@ -49,19 +51,12 @@ def has_learned(history: History, threshold: float = LEARNED) -> bool:
 def is_history(value: Any) -> bool:
     """Whether ``value`` is a history with at least one evaluation."""
     return (
-        isinstance(value, dict)
-        and value.keys() == set(COLUMNS)
-        and all(isinstance(column, list) and column for column in value.values())
+        fits(value, FORM)
+        and value.keys() == FORM.keys()
         and len({len(column) for column in value.values()}) == 1
-        and all(is_entry(name, entry) for name, column in value.items() for entry in column)
+        and bool(value["step"])
+        and all(value["attention_accuracy_heads"])
     )
-
-
-def is_entry(column: str, value: Any) -> bool:
-    """Whether a history can hold ``value`` for one evaluation in this column."""
-    if column == "attention_accuracy_heads":
-        return isinstance(value, list) and bool(value) and all(is_entry("", v) for v in value)
-    return type(value) in (int, float)
 
 
 def are_curves(histories: Iterable[Any]) -> bool:
@@ -83,12 +78,8 @@ def load_experiment(path: Path, do: str = "seq2seq.py writes them") -> dict[str,
         if the file is missing or holds something else; it ends with ``do``.
     """
     results = storage.load_pickle(path, do)
-    if (
-        not isinstance(results, dict)
-        or not isinstance(results.get("settings"), dict)
-        or not isinstance(results.get("histories"), dict)
-        or not are_curves(results["histories"].values())
-    ):
+    whole = fits(results, {"settings": dict, "histories": dict})
+    if not whole or not are_curves(results["histories"].values()):
         raise InputError(f"{path} does not hold learning curves: {do}")
     return results
 
@@ -105,14 +96,8 @@ def load_combinations(path: Path) -> Combinations:
     """
     do = "multihead.py writes them"
     curves = storage.load_pickle(path, do)
-    if (
-        not isinstance(curves, tuple)
-        or len(curves) != 3
-        or not all(isinstance(kind, dict) for kind in curves)
-        or not all(isinstance(heads, tuple) for kind in curves for heads in kind)
-        or not any(curves)
-        or not all(are_curves(kind.values()) for kind in curves if kind)
-    ):
+    whole = fits(curves, (Each(tuple, dict),) * 3) and any(curves)
+    if not whole or not all(are_curves(kind.values()) for kind in curves if kind):
         raise InputError(f"{path} does not hold learning curves: {do}")
     return curves
 

@@ -18,6 +18,7 @@ from attention_dynamics.copying.settings import Settings
 from attention_dynamics.copying.training import DO, train
 from attention_dynamics.copying.ways import Way
 from attention_dynamics.files import storage
+from attention_dynamics.files.forms import fits
 from attention_dynamics.training.engine import check_settings
 
 
@@ -94,11 +95,7 @@ def load_part(path: Path, identity: dict[str, Any]) -> History:
         if the file is damaged, or of other settings than ``identity``.
     """
     part = storage.load_pickle(path, DO)
-    if (
-        not isinstance(part, dict)
-        or not isinstance(part.get("settings"), dict)
-        or not is_history(part.get("history"))
-    ):
+    if not fits(part, {"settings": dict, "history": is_history}):
         raise InputError(f"{path} is damaged: {DO}")
     check_settings(part["settings"], identity, path, DO)
     return part["history"]

@@ -25,7 +25,7 @@ from attention_dynamics.analysis.metrics import DEFAULT, METRICS
 from attention_dynamics.analysis.metrics.metric import Metric
 from attention_dynamics.analysis.metrics.rows import mean_agreement
 from attention_dynamics.analysis.ragged import Ragged, offsets_of
-from attention_dynamics.analysis.sentences import Sentences
+from attention_dynamics.analysis.sentences import Sentences, label_names
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import add_dataset
@@ -98,12 +98,6 @@ def explore(args: argparse.Namespace, task: Task) -> None:
     evidence = task.evidence_of(dump, betas, args.split, performances[0])
     every_sentence = task.sentences_of(dump)
     columns = {name: column for name, column in task.columns.items() if name in dump}
-    lengths = {len(values) for name in columns for values in dump[name].values()}
-    if lengths != {every_sentence.entries[-1]}:
-        raise InputError(
-            f"{where} is damaged, its columns differ in length: delete it and run "
-            f'"python eval_dump.py --dataset {dump["dataset"]}"'
-        )
 
     in_split = every_sentence.rows_of(args.split)
     sentences = every_sentence.take(in_split)
@@ -125,7 +119,7 @@ def explore(args: argparse.Namespace, task: Task) -> None:
         candidates = _worst_first(METRICS[args.worst], runs, evidence, sentences, candidates)
     rows = candidates[: args.sentences]
     shown = _at(evidence, sentences, rows)
-    labels = [] if sentences.labels is None else dump.get("labels", ["0", "1"])
+    labels = label_names(dump, sentences)
     tables = _pair_tables(runs, names, shown, sentences.take(rows))
     if sentences.labels is not None:
         tables |= _predictions(runs, names, shown, sentences.labels[rows])
