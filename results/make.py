@@ -188,7 +188,7 @@ def time(name: str) -> str:
             return "not run in full here"
         seconds = measured[0]["cpu_seconds"] / measured[0]["updates"]
         hours = seconds * max(corpus(name).iterations) / 3600
-        return f"{digits(seconds, 2)} s an update, so {digits(hours, 1)} h a run"
+        return f"{digits(seconds, 2)} s per update, {digits(hours, 1)} h per run"
     of = costs(name)
     train, evaluate = (of[stage]["cpu_seconds"] / 60 for stage in ("train_runs", "dump_logs"))
     runs = len(about(name)["seeds"].split())

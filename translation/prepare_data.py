@@ -1,7 +1,7 @@
 """Prepare the data of one dataset: download, clean, split.
 
-Your own data become a dataset under a new name: give two text files, the source language first, a
-sentence a line; or a csv, tsv or jsonl with two columns; or a folder with train and val files of
+Your own data become a dataset under a new name: give two text files, the source language first, one
+sentence per line; or a csv, tsv or jsonl with two columns; or a folder with train and val files of
 either kind. All may be compressed (.gz).
 
 reads:   the public files, downloaded to data/downloads/, or --source PATH

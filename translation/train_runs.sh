@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every published training run: three seeds a dataset.
+# Every published training run: three seeds per dataset.
 #
 #   ./train_runs.sh [--dry-run] [DATASET ...]     default: all five datasets
 #   JOBS=2 ./train_runs.sh multi30k               two runs at once
