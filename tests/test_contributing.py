@@ -167,7 +167,7 @@ def test_seed(example):
     assert len(listed) == 8 and any("--seed 18" in line for line in listed)
     program = """
 from attention_dynamics.classification.datasets import DATASETS
-from attention_dynamics.training.checkpoints import listed
+from attention_dynamics.training.checkpoints import known
 from pathlib import Path
 names = {entry.name for entry in known(Path("nowhere"), Path("nowhere"), DATASETS["SNS"], {}, True)}
 assert "Normal_G" in names and len(names) == 8, names
