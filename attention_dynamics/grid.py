@@ -92,6 +92,8 @@ def without_runs(flags: Sequence[str]) -> tuple[list[str], list[str]]:
             others.append(flag)
         elif flag != "--runs":
             names += flag.split(",")
+    if "--runs" in flags and not names:
+        raise InputError("--runs: name one run or more")
     return names, others
 
 

@@ -42,6 +42,8 @@ def test_some_runs():
         assert found == [f"{job} --steps 9" for job in every[::6]]
     (dump,) = grid.jobs("classification", "dump_logs", ["SNS"], ["--runs", "uniform"])
     assert dump.endswith("eval_dump.py --dataset SNS --runs uniform")
+    with pytest.raises(InputError, match="name one run or more"):
+        grid.jobs("classification", "train_runs", ["SNS"], ["--runs", "--steps", "9"])
     with pytest.raises(InputError, match="unknown run Normal_Z"):
         grid.jobs("translation", "train_runs", ["multi30k"], ["--runs", "Normal_Z"])
 

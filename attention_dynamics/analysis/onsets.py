@@ -118,9 +118,6 @@ def curves(runs: RunNames, evidence: Evidence, metric: Metric) -> dict[str, Curv
 
     A checkpoint with uniform attention in all rows has no agreement (NaN): its values are all tied,
     which the top-5% match would call a match.
-
-    Parameters
-    ----------
     """
     rng = np.random.default_rng(0)  # of the shuffled baseline
     gold_alpha = evidence.column("alpha", runs.gold, evidence.gold_iteration(runs))
