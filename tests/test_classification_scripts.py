@@ -824,30 +824,42 @@ class TestGoingOn:
         assert "24 checkpoints, 15 of them evaluated now" in out
         assert (workplace / "outputs" / "toy_logs.pkl").read_bytes() == whole
 
-    def test_an_interrupted_word_baseline_ends_the_same(self, experiment, tmp_path, capsys):
-        flags = ["--dataset", "toy", "--data_dir", experiment / "data", "--epochs", 8]
+    @pytest.mark.parametrize(
+        ("save_after", "stop", "status", "epoch"),
+        [
+            (0, "raise KeyboardInterrupt", 130, 6),
+            (1000, "os.kill(os.getpid(), signal.SIGTERM)", 143, 7),  # the only save
+        ],
+    )
+    def test_an_interrupted_word_baseline_ends_the_same(
+        self, save_after, stop, status, epoch, experiment, tmp_path, capsys
+    ):
+        flags = ["--dataset", "toy", "--data_dir", experiment / "data", "--epochs", 8, "--lr", 3]
         call("embedding_beta.py", *flags, "--outputs_dir", tmp_path / "whole", capsys=capsys)
-        interrupted = """
-import runpy, sys
+        (path,) = (tmp_path / "whole").glob("*.pkl")
+        assert load(path)["epoch"] < 6  # the best epoch comes before the interruption
+        interrupted = f"""
+import os, runpy, signal, sys
 from attention_dynamics import cli
 from attention_dynamics.training import word_baseline
-word_baseline.SAVE_AFTER = 0
+word_baseline.SAVE_AFTER = {save_after}
 lines = []
 def say(line):
     lines.append(line)
     if len(lines) == 6:
-        raise KeyboardInterrupt
+        {stop}
 cli.say = say
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
         command = [sys.executable, "-c", interrupted, FOLDER / "embedding_beta.py", *flags]
         command += ["--outputs_dir", tmp_path / "parts"]
-        assert subprocess.run(list(map(str, command)), stderr=subprocess.DEVNULL).returncode == 130
+        end = subprocess.run(list(map(str, command)), stderr=subprocess.DEVNULL)
+        assert end.returncode == status
         _, out, _ = call(
             "embedding_beta.py", *flags, "--outputs_dir", tmp_path / "parts", capsys=capsys
         )
-        assert "resuming in epoch 6" in out
+        assert f"resuming in epoch {epoch}" in out
         assert files_in(tmp_path / "parts") == files_in(tmp_path / "whole")
 
     def test_the_number_of_threads_stays(self, experiment, tmp_path):

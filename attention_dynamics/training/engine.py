@@ -32,7 +32,7 @@ from attention_dynamics.training import optimizers
 def check_settings(old: dict[str, Any], new: dict[str, Any], where: Path, do: str) -> None:
     """Raise an InputError unless the settings that ``where`` was made with are ``new``.
 
-    The one answer to changed settings: of runs, word baselines, copiers and dumps.
+    Used for runs, word baselines, copiers and dumps.
     """
     changed = [
         "other data" if key == "data" else f"{key}: {_short(old.get(key))}, now {new.get(key)}"
@@ -52,13 +52,13 @@ def _short(value: Any) -> str:
 
 
 def is_row(value: Any) -> bool:
-    """Whether a history can have it: a step, and figures under names, None where there is none."""
+    """Whether ``value`` is a row of a history: a step, and under each name numbers or None."""
     return fits(value, {"step": int}) and fits(
         value, Each(str, lambda figure: figure is None or number(figure) or fits(figure, [number]))
     )
 
 
-MAX_THREADS = 4096  # of a saved state
+MAX_THREADS = 4096  # a saved state with more is taken as damaged
 
 
 class Training:
@@ -203,6 +203,8 @@ class Training:
             self.history = [*self.history, {"step": step} | row]
         if self.path is not None and time.monotonic() - self.saved_at >= self.every:
             self._write(step, [], more)
+        else:
+            self.state |= more  # the next write may come before the next pause
 
     def kept(self) -> dict[str, Any]:
         """What a save between two pauses keeps of ``more``."""

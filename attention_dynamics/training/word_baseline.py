@@ -141,7 +141,10 @@ def fit(
         epoch = step // steps_per_epoch
         train_loss = sum(value.item() for value in losses) / len(train)
         val_loss = validate()
-        cli.say(f"epoch {epoch:3d}   train loss {train_loss:.4f}   validation loss {val_loss:.4f}")
+        if losses:  # none if the process was killed after the last save
+            cli.say(
+                f"epoch {epoch:3d}   train loss {train_loss:.4f}   validation loss {val_loss:.4f}"
+            )
         if val_loss < best["val_loss"]:
             weights = copy.deepcopy(model.state_dict())
             best = {"epoch": epoch, "val_loss": val_loss, "weights": weights}
