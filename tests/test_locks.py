@@ -11,7 +11,7 @@ import pytest
 from conftest import files_in
 
 from attention_dynamics.cli import InputError
-from attention_dynamics.files import locks
+from attention_dynamics.files import locks, storage
 
 
 def test_a_lock_is_held_once_and_leaves_nothing(tmp_path):
@@ -88,5 +88,6 @@ def test_a_file_system_without_locks_is_named(code, tmp_path, monkeypatch, capsy
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     with locks.held(tmp_path / "run", wait=False):
-        pass
+        storage.save_set({tmp_path / "a": b"x"}, tmp_path / "record")
     assert f"{tmp_path} is on a file system without locks" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "record"}

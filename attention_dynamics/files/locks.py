@@ -41,8 +41,8 @@ def held(path: Path, wait: bool) -> Iterator[None]:
 
     The lock is a file beside it, ``.<name>.lock``, that holds who works on it. The system frees the
     lock of a process that ends in any way; that of a process that died on another machine counts
-    for two minutes more (``LEASE``). Where nothing can be written, no lock is needed. A file system
-    without locks is named in one line.
+    for two minutes more (``LEASE``). Where nothing can be written, no lock is needed. On a file
+    system without locks, a line says so and work goes on.
 
     Parameters
     ----------
@@ -59,10 +59,8 @@ def held(path: Path, wait: bool) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _locked(lock, path, wait)
     except OSError as error:
-        if error.errno not in READ_ONLY + NO_LOCKS:
+        if error.errno not in READ_ONLY:
             raise InputError(f"{path} cannot be written: {error.strerror}") from None
-        if error.errno in NO_LOCKS:
-            print(f"{lock.parent} is on a file system without locks: run one process at a time")
         yield
         return
     ended = threading.Event()
@@ -102,31 +100,45 @@ def _holder(descriptor: int) -> str:
     return os.pread(descriptor, 200, 0).decode(errors="replace").strip()
 
 
+def try_lock(path: Path) -> tuple[int, bool | None]:
+    """Open ``path``, which need not exist, for writing, and lock it without waiting.
+
+    Returns
+    -------
+    the descriptor; and whether it is locked, False if another process holds the lock, None on a
+    file system without locks
+    """
+    while True:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Since the open, another process may have renamed or removed this very file.
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor, True
+        except BlockingIOError:
+            return descriptor, False
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                return descriptor, None
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
 def _locked(lock: Path, path: Path, wait: bool) -> int:
     """Open the lock's file and lock it."""
     while True:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(lock, flags, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Since the open, another process may have ended and removed this very file.
-            same = os.path.samestat(os.fstat(descriptor), os.stat(lock))
-            if same and not _leased(descriptor):
-                return descriptor
-            held = same
-        except FileNotFoundError:
-            held = False
-        except BlockingIOError:
-            held = True
-        except OSError:
-            os.close(descriptor)
-            raise
-        if held:
-            who = _holder(descriptor) or "another process"
-            if not wait:
-                os.close(descriptor)
-                raise InputError(
-                    f"{path} is being worked on by {who}: try again later, or give --wait"
-                )
-            time.sleep(PAUSE)
+        descriptor, locked = try_lock(lock)
+        if locked is None:
+            print(f"{lock.parent} is on a file system without locks: run one process at a time")
+            return descriptor
+        if locked and not _leased(descriptor):
+            return descriptor
+        who = _holder(descriptor) or "another process"
         os.close(descriptor)
+        if not wait:
+            raise InputError(f"{path} is being worked on by {who}: try again later, or give --wait")
+        time.sleep(PAUSE)

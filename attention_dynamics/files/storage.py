@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from attention_dynamics import cli
 from attention_dynamics.cli import InputError
-from attention_dynamics.files import pickles, seal
+from attention_dynamics.files import locks, pickles, seal
 from attention_dynamics.text import written_out
 
 
@@ -35,7 +36,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _open_locked(temporary, path) as file:
+        descriptor, locked = locks.try_lock(temporary)
+        with open(descriptor, "wb") as file:
+            if locked is False:
+                raise InputError(f"{path} is being written by another process")
             file.truncate(0)  # a killed process may have left bytes
             try:
                 yield file
@@ -48,24 +52,6 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
                 raise
     except OSError as error:
         raise InputError(f"{path} could not be written: {error.strerror or error}") from error
-
-
-def _open_locked(temporary: Path, path: Path) -> BinaryIO:
-    """Open ``temporary`` for appending, and lock it against other processes."""
-    while True:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = open(os.open(temporary, flags, 0o666), "ab")  # noqa: SIM115  (the caller closes it)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Since the open, another process may have finished and renamed this very file.
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(temporary)):
-                return file
-        except FileNotFoundError:
-            pass
-        except BlockingIOError:
-            file.close()
-            raise InputError(f"{path} is being written by another process") from None
-        file.close()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -187,40 +173,53 @@ def lock(folder: Path) -> Iterator[None]:
     """Hold the lock of ``folder``, after waiting until no other process holds it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in locks.NO_LOCKS:
+                raise
         yield
     finally:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def _reading(path: Path, make: str, damage: str) -> Iterator[None]:
+    """Say in one line why ``path`` cannot be read; ``damage`` may contain ``{error}``."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: {make}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    except seal.Damaged as error:
+        raise InputError(f"{path} is damaged ({error}): {make}") from None
+    except Exception as error:  # damaged bytes raise almost any type
+        if cli.is_out_of_memory(error):
+            raise
+        reason = damage.format(error=" ".join(str(error).split()))
+        raise InputError(f"{path} {reason}: {make}") from None
+
+
 def load_json(path: Path, make: str) -> Any:
     """Read a JSON file; ``make`` says what to do if it is missing or damaged (InputError)."""
-    try:
+    with _reading(path, make, "is damaged ({error})"):
         value = json.loads(path.read_bytes())
         found = value.pop("digest", None) if isinstance(value, dict) else None
         if found is not None and found != digest(_json(value)):
             raise seal.Damaged("its text is not what was written")
-        return value
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: {make}") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is damaged ({error}): {make}") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    return value
 
 
 def load_text(path: Path, make: str) -> str:
     """Read text in UTF-8; ``make`` says what to do if it is missing or damaged (InputError)."""
-    try:
+    with _reading(path, make, "is damaged ({error})"):
         content = path.read_bytes()
+    try:
         return content.decode().replace("\r\n", "\n")
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: {make}") from None
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}, line {line}: it is not UTF-8: {make}") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def load_torch(path: Path, make: str, of: Mapping[str, Any] | None = None) -> Any:
@@ -238,21 +237,11 @@ def load_torch(path: Path, make: str, of: Mapping[str, Any] | None = None) -> An
     """
     import torch
 
-    try:
+    with _reading(path, make, "is damaged or not a checkpoint"), warnings.catch_warnings():
         sealed = seal.check(path)
         _check_zip(path, sealed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the InputError below already explains what is wrong
-            value = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: {make}") from None
-    except PermissionError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except seal.Damaged as error:
-        raise InputError(f"{path} is damaged ({error}): {make}") from None
-    except Exception:
-        # torch raises half a dozen types here (RuntimeError, UnpicklingError, EOFError, …)
-        raise InputError(f"{path} is damaged or not a checkpoint: {make}") from None
+        warnings.simplefilter("ignore")  # the InputError already explains what is wrong
+        value = torch.load(path, map_location="cpu", weights_only=True)
     found = sealed.of if sealed else {}
     for key, expected in (of or {}).items():
         if key in found and found[key] != expected:
@@ -287,19 +276,10 @@ def load_pickle(path: Path, make: str) -> Any:
     InputError
         if the file is missing, damaged, or names anything that could run code.
     """
-    try:
+    with _reading(path, make, "is not a pickle of plain arrays ({error})"):
         sealed = seal.check(path)
         with open(path, "rb") as file:
             return pickles.load(file, sealed.size if sealed else path.stat().st_size)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: {make}") from None
-    except PermissionError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    except seal.Damaged as error:
-        raise InputError(f"{path} is damaged ({error}): {make}") from None
-    except Exception as error:  # damaged bytes raise almost any type
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is not a pickle of plain arrays ({reason}): {make}") from None
 
 
 def digest(*parts: Path | bytes) -> str:
