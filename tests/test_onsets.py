@@ -12,11 +12,10 @@ from attention_dynamics.analysis import dynamics, onsets
 from attention_dynamics.analysis.bootstrap import Agreement
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.measures import MEASURES, SMALLEST
-from attention_dynamics.analysis.metrics import METRICS
+from attention_dynamics.analysis.metrics import METRICS, rows
 from attention_dynamics.analysis.onsets import (
     Curve,
     above_chance,
-    all_tied,
     onset_and_rise,
     rise_of,
 )
@@ -101,10 +100,12 @@ def test_few_iterations():
 def test_agreement_before_training_is_chance():
     excess = np.array([[0.1, 0.3], [-0.1, 0.3], [np.nan, 0.3]])
     above = above_chance(excess, [0, 10])
-    # the third has uniform attention at 0: its first attention is that at 10
     assert above[:2] == pytest.approx(np.array([[0, 0.2], [-0.1, 0.3]]))
-    assert np.isnan(above[2, 0]) and above[2, 1] == 0
+    assert np.isnan(above[2, 0]) and above[2, 1] == 0.3
     assert above_chance(excess[:1], [5, 10]).tolist() == [[0.1, 0.3]]
+    # released at 10: it is not trained yet there, but it is at 20
+    assert above_chance(excess, [0, 10], begins=10)[:, 1].tolist() == [0, 0, 0]
+    assert above_chance(excess, [0, 20], begins=10)[:, 1].tolist() == [0.3, 0.3, 0.3]
 
 
 def test_rise_is_interpolated_in_the_iteration():
@@ -183,9 +184,9 @@ def test_curves_are_the_agreements_of_the_published_figures(metric):
 def test_uniform_attention_agrees_with_nothing(metric):
     evidence, runs = hand_worked_evidence(), hand_worked_runs()
     offsets = np.array([0, 2, 3])
-    assert all_tied(np.array([0.5, 0.5, 1]), offsets)
-    assert not all_tied(np.array([0.5, 0.4, 1]), offsets)
-    assert not all_tied(np.array([1.0, 1.0]), np.array([0, 1, 2]))  # rows of one token match
+    assert rows.all_tied(np.array([0.5, 0.5, 1]), offsets)
+    assert not rows.all_tied(np.array([0.5, 0.4, 1]), offsets)
+    assert not rows.all_tied(np.array([1.0, 1.0]), np.array([0, 1, 2]))  # rows of one token match
 
     def until_10(column, name, it):
         values = evidence.column(column, name, it)
@@ -203,6 +204,13 @@ def test_uniform_attention_agrees_with_nothing(metric):
     found = onsets.curves(runs, replace(evidence, column=always), metric)
     assert math.isnan(found["alpha"].chance)
     assert onsets.onsets(found, 50)["onset_unif"].value == math.inf
+
+    held = replace(evidence, column=until_10, attention_from=10)
+    found = dynamics.summarize(runs, held, metric, LEVELS, resamples=20)
+    assert np.isnan(list(found["alpha_corrs"].values())).tolist() == [True, False, False]
+    assert np.isfinite(found["baseline"]) and np.isfinite(found["intervals"]["baseline"]).all()
+    assert onsets.curves(runs, held, metric)["alpha"].begins == 10
+    assert onsets.curves(runs, held, metric)["unif"].begins == 0
 
 
 def test_the_uniform_run_may_be_missing():

@@ -17,6 +17,7 @@ from attention_dynamics.analysis.bootstrap import Agreement
 from attention_dynamics.analysis.evidence import Evidence, RunNames
 from attention_dynamics.analysis.levels import Level, xi_of
 from attention_dynamics.analysis.metrics.metric import Metric
+from attention_dynamics.analysis.metrics.rows import mean_agreement
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,6 @@ def measure(
     """
     rng = np.random.default_rng(0)  # of the shuffled baseline
 
-    def agreement(u: np.ndarray, v: np.ndarray) -> Agreement:
-        return Agreement.of(metric.match(u, v, evidence.offsets), evidence.sentence)
-
-    def with_shuffled(u: np.ndarray, v: np.ndarray) -> Agreement:
-        return Agreement.of(metric.shuffled(u, v, evidence.offsets, rng), evidence.sentence)
-
     best = evidence.gold_iteration(runs)
     gold_alpha = evidence.column("alpha", runs.gold, best)
     found: dict[str, list[Agreement] | None] = {}
@@ -87,14 +82,14 @@ def measure(
         u = level.u and level.u(evidence, runs.gold, best)
         if u is not None:
             betas = (evidence.column("beta", level.run(runs), it) for it in runs.iterations)
-            found[key] = [agreement(u, beta) for beta in betas]
+            found[key] = [evidence.agreement(metric, u, beta) for beta in betas]
         elif level.u and not level.optional:
             found[key] = None
     alphas, baselines, performances = {}, {}, {}
     for it in runs.iterations:
         columns = [evidence.column("alpha", name, it) for name in runs.comparisons]
-        alphas[it] = [agreement(gold_alpha, alpha) for alpha in columns]
-        baselines[it] = [with_shuffled(gold_alpha, alpha) for alpha in columns]
+        alphas[it] = [evidence.agreement(metric, gold_alpha, alpha) for alpha in columns]
+        baselines[it] = [evidence.agreement(metric, gold_alpha, alpha, rng) for alpha in columns]
         performances[it] = [evidence.performance(name, it) for name in runs.comparisons]
     best_perf = evidence.performance(runs.gold, best)
     return Measured(found, alphas, baselines, performances, best_perf, runs.iterations)
@@ -110,7 +105,7 @@ def figures(measured: Measured) -> dict[str, Any]:
     alpha_corrs = {it: float(np.mean([a.mean for a in of])) for it, of in measured.alphas.items()}
     alpha_perfs = {it: float(np.mean(of)) for it, of in measured.performances.items()}
     found |= {
-        "baseline": float(np.mean([a.mean for a in chain(*measured.baselines.values())])),
+        "baseline": mean_agreement([a.mean for a in chain(*measured.baselines.values())]),
         "alpha_corrs": alpha_corrs,
         "alpha_perfs": alpha_perfs,
         "best_perf": measured.best_perf,
@@ -219,7 +214,8 @@ def weighted_figures(
     corrs = of_runs(of_alphas).mean(axis=2)
     performances = np.array(list(measured.performances.values()))  # (iterations, runs)
     perfs = performances[:, runs].mean(axis=2).T  # (resamples or 1, iterations)
-    resampled = {"baseline": of_runs(of_baselines).reshape(len(means), -1).mean(axis=1)}
+    of_resamples = of_runs(of_baselines).reshape(len(means), -1)
+    resampled = {"baseline": np.array([mean_agreement(values) for values in of_resamples])}
     for key, values in zip(found, of_levels):
         level = np.fmax.reduce(values, axis=1)
         exceeds = corrs > level[:, None]

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from attention_dynamics.analysis.bootstrap import Agreement
+from attention_dynamics.analysis.metrics.metric import Metric
+from attention_dynamics.analysis.metrics.rows import all_tied
 from attention_dynamics.cli import InputError
 
 SCORE = "score"  # in dumps of more than two labels: their logits, (sentences, K)
@@ -98,6 +101,7 @@ class Evidence:
     words : the values of word baselines by name ("px", "logistic"), flat arrays
     sentence : int64 (rows,), the number of the sentence that a row is in, from 0; None if each
         row is a sentence
+    attention_from : the iteration up to which attention was held uniform, in all normal runs
     """
 
     offsets: np.ndarray
@@ -106,7 +110,24 @@ class Evidence:
     scores: Callable[[str, int], np.ndarray] | None = None
     words: dict[str, np.ndarray] = field(default_factory=dict)
     sentence: np.ndarray | None = None
+    attention_from: int = 0
 
     def gold_iteration(self, runs: RunNames) -> int:
         """The iteration of the gold checkpoint: ``Normal_A``'s best, the first of equals."""
         return max(runs.iterations, key=lambda it: self.performance(runs.gold, it))
+
+    def agreement(
+        self, metric: Metric, u: np.ndarray, v: np.ndarray, rng: np.random.Generator | None = None
+    ) -> Agreement:
+        """``A(u, v)`` of the rows; of v shuffled within each row, if there is an ``rng``.
+
+        It is undefined (NaN) if u or v is constant in every row, as uniform attention is: the
+        top-5% match would call it perfect.
+        """
+        if all_tied(u, self.offsets) or all_tied(v, self.offsets):
+            values = np.full(len(self.offsets) - 1, np.nan)
+        elif rng:
+            values = metric.shuffled(u, v, self.offsets, rng)
+        else:
+            values = metric.match(u, v, self.offsets)
+        return Agreement.of(values, self.sentence)

@@ -7,9 +7,9 @@ attention later than beta of the uniform run does: the lag is above 0.
 **Excess.** An agreement is counted from chance, separately at each iteration: ``A_t`` less the
 agreement with the same values shuffled within each row, of the same sentences. The agreement that
 is there before anything is learned is chance, too: initial weights prefer some positions and words,
-in all seeds alike. So what counts is ``D_t = E_t - max(0, E_0)`` with the excess ``E`` and the
-first iteration for which there is one, if evaluation begins at iteration 0. An attention that
-is given, and so agrees from the start, has no onset.
+in all seeds alike. So what counts is ``D_t = E_t - max(0, E_0)`` with the excess ``E`` and that of
+the iteration 0, if it was evaluated; for attention that is uniform at first, that of the update at
+which it is released. An attention that is given, and so agrees from the start, has no onset.
 
 **Onset.** The first iteration at which the lower end of the bootstrap 95% interval of ``D_t`` (over
 sentences) is above 0, and stays above at the next ``CONFIRMED`` evaluated iterations, as far as
@@ -34,6 +34,7 @@ from attention_dynamics.analysis import bootstrap
 from attention_dynamics.analysis.bootstrap import Agreement
 from attention_dynamics.analysis.evidence import Evidence, RunNames
 from attention_dynamics.analysis.metrics.metric import Metric
+from attention_dynamics.analysis.metrics.rows import mean_agreement
 
 CONFIRMED = 2
 OF_ALPHA = "alpha"
@@ -82,11 +83,13 @@ class Curve:
     iterations : rising
     agreements : of each iteration, of each run
     shuffled : the same with v shuffled within each row
+    begins : the iteration at which v is not trained yet
     """
 
     iterations: list[int]
     agreements: list[list[Agreement]]
     shuffled: list[list[Agreement]]
+    begins: int = 0
 
     @property
     def means(self) -> np.ndarray:
@@ -96,8 +99,7 @@ class Curve:
     @property
     def chance(self) -> float:
         """The mean of the shuffled agreements, leaving out undefined ones."""
-        found = np.array([one.mean for of in self.shuffled for one in of])
-        return float(np.nanmean(found)) if np.isfinite(found).any() else math.nan
+        return mean_agreement([one.mean for of in self.shuffled for one in of])
 
     def excess(self, n_resamples: int, seed: int) -> np.ndarray:
         """``E_t`` of all sentences, in row 0, and of resamples: (1 + resamples, iterations)."""
@@ -116,25 +118,10 @@ class Curve:
 def curves(runs: RunNames, evidence: Evidence, metric: Metric) -> dict[str, Curve]:
     """The curve of each of ``SOURCES`` that the dump has runs for.
 
-    A checkpoint with uniform attention in all rows has no agreement (NaN): its values are all tied,
-    which the top-5% match would call a match.
+    A checkpoint with uniform attention in all rows has no agreement: :meth:`Evidence.agreement`.
     """
     rng = np.random.default_rng(0)  # of the shuffled baseline
     gold_alpha = evidence.column("alpha", runs.gold, evidence.gold_iteration(runs))
-    offsets = evidence.offsets
-
-    def agreements_of(columns: list[np.ndarray], shuffled: bool) -> list[Agreement]:
-        found = []
-        for column in columns:
-            if all_tied(gold_alpha, offsets) or all_tied(column, offsets):
-                values = np.full(len(offsets) - 1, np.nan)
-            elif shuffled:
-                values = metric.shuffled(gold_alpha, column, offsets, rng)
-            else:
-                values = metric.match(gold_alpha, column, offsets)
-            found.append(Agreement.of(values, evidence.sentence))
-        return found
-
     found = {}
     for key, source in SOURCES.items():
         columns = [
@@ -143,16 +130,15 @@ def curves(runs: RunNames, evidence: Evidence, metric: Metric) -> dict[str, Curv
         ]
         if columns[0]:
             agreements, shuffled = (
-                [agreements_of(of, which) for of in columns] for which in (False, True)
+                [
+                    [evidence.agreement(metric, gold_alpha, v, of_shuffled) for v in of]
+                    for of in columns
+                ]
+                for of_shuffled in (None, rng)
             )
-            found[key] = Curve(runs.iterations, agreements, shuffled)
+            begins = evidence.attention_from if key == OF_ALPHA else 0
+            found[key] = Curve(runs.iterations, agreements, shuffled, begins)
     return found
-
-
-def all_tied(values: np.ndarray, offsets: np.ndarray) -> bool:
-    """Whether every row is constant, and some row has more than one entry."""
-    first = np.repeat(values[offsets[:-1]], np.diff(offsets))
-    return bool((values == first).all() and len(values) > len(offsets) - 1)
 
 
 @dataclass(frozen=True)
@@ -182,7 +168,7 @@ def onsets(found: dict[str, Curve], resamples: int, seed: int = 0) -> dict[str, 
     """
     values: dict[str, np.ndarray] = {}
     for name, curve in found.items():
-        above = above_chance(curve.excess(resamples, seed), curve.iterations)
+        above = above_chance(curve.excess(resamples, seed), curve.iterations, curve.begins)
         values[f"onset_{name}"], values[f"rise_{name}"] = onset_and_rise(above, curve.iterations)
     for name in found.keys() - {OF_ALPHA}:
         for what, lag in (("onset", "lag"), ("rise", "rise_lag")):
@@ -197,13 +183,11 @@ def onsets(found: dict[str, Curve], resamples: int, seed: int = 0) -> dict[str, 
     }
 
 
-def above_chance(excess: np.ndarray, iterations: list[int]) -> np.ndarray:
-    """``D_t`` of ``E_t``, (samples, iterations): without what is there before training."""
-    if iterations[0] != 0:  # the first iteration evaluated has been trained: only shuffling tells
+def above_chance(excess: np.ndarray, iterations: list[int], begins: int = 0) -> np.ndarray:
+    """``D_t`` of ``E_t``, (samples, iterations): without what is there at ``begins``."""
+    if begins not in iterations:  # all that was evaluated is trained: only shuffling tells chance
         return excess
-    defined = ~np.isnan(excess)
-    first = np.take_along_axis(excess, defined.argmax(axis=1)[:, None], axis=1)
-    return excess - np.fmax(first, 0)
+    return excess - np.fmax(excess[:, [iterations.index(begins)]], 0)
 
 
 def onset_and_rise(above: np.ndarray, iterations: list[int]) -> tuple[np.ndarray, np.ndarray]:

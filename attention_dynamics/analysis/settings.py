@@ -150,7 +150,7 @@ class Spread:
     ----------
     mean : over the ``count`` seeds that have a finite value; None if there are none
     half_width : of the t interval of 95% around the mean; None with fewer than two seeds
-    count : of seeds
+    count : of the seeds with a finite value
     never : seeds that do not reach it (it is infinite), which are not in the mean
     """
 

@@ -117,6 +117,7 @@ class Task:
             scores=None if chosen.labels is None else scores,
             words={name: for_gold(beta[chosen.words]) for name, beta in betas.items()},
             sentence=None if chosen.target is None else sentence,
+            attention_from=dump.get("settings", {}).get("attention_from", 0),
         )
 
     def _lacks(self, dump: dict[str, Any], key: str, what: str) -> InputError:

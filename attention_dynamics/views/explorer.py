@@ -72,7 +72,7 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
         choices=list(METRICS),
         metavar="METRIC",
         help="show the sentences with the lowest agreement of alpha with beta^uf, by METRIC "
-        f"({', '.join(METRICS)}; the first if it is left out)".replace("%", "%%"),
+        f"({', '.join(METRICS)}; default: the first)".replace("%", "%%"),
     )
     parser.add_argument(
         "--runs",
@@ -285,7 +285,7 @@ def _means(runs: RunNames, names: list[str], evidence: Evidence) -> list[dict[st
     for metric in METRICS.values():
 
         def mean(u: np.ndarray, v: np.ndarray, metric: Metric = metric) -> float | None:
-            value = mean_agreement(metric.match(u, v, evidence.offsets))
+            value = evidence.agreement(metric, u, v).mean
             return None if np.isnan(value) else round(value, 6)  # JSON has no NaN
 
         curve = [mean(gold_alpha, beta(runs.uniform, it)) for it in runs.iterations]

@@ -5,11 +5,17 @@ from collections.abc import Iterator
 import numpy as np
 
 
-def mean_agreement(values: np.ndarray) -> float:
+def mean_agreement(values: np.ndarray | list[float]) -> float:
     """``A(u, v)``: the mean over rows, without those where the metric is undefined (NaN)."""
     values = np.asarray(values, dtype=np.float64)
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else float("nan")
+
+
+def all_tied(values: np.ndarray, offsets: np.ndarray) -> bool:
+    """Whether every row is constant, and some row has more than one entry."""
+    first = np.repeat(values[offsets[:-1]], np.diff(offsets))
+    return bool((values == first).all() and len(values) > len(offsets) - 1)
 
 
 def shuffle(v: np.ndarray, offsets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
