@@ -311,6 +311,8 @@ def commands(folder) -> list[list[str]]:
         ],
         ["plot_dynamics.py", "--datasets", "toy", *outputs, "--formats", "png"],
         ["explore.py", "--dataset", "toy", *outputs],
+        ["words.py", "--dataset", "toy", *outputs, "--formats", "png"],
+        ["export.py", "--dataset", "toy", *outputs, "--format", "csv"],
     ]
 
 
@@ -335,6 +337,14 @@ class TestStages:
                 status, out, err = call(script, *flags, capsys=capsys)
                 assert status == 0, (script, out, err)
         return experiment / "outputs"
+
+    def test_words_and_an_export(self, outputs):
+        dump = load(outputs / "toy_logs.pkl")
+        n_rows = len(dump["sentences"]["tokens"]) * len(dump["alpha"])
+        lines = (outputs / "toy_export" / "tokens.csv").read_text().splitlines()
+        assert len(lines) == 1 + n_rows and "score" not in lines[0]
+        header = (outputs / "toy_words.csv").read_text().partition("\n")[0]
+        assert "mean_beta" in header and "score" not in header
 
     def test_the_table(self, outputs):
         dump, results = load(outputs / "toy_logs.pkl"), load(outputs / "stats.pkl")

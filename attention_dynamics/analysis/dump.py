@@ -75,10 +75,15 @@ def load_dump(outputs_dir: Path, dataset: str) -> dict[str, Any]:
     return _checked(storage.load_pickle(path, make), path, make)
 
 
+def token_columns(dump: dict[str, Any]) -> list[str]:
+    """The columns with a value for each token, or pair of tokens: all but ``SCORE``."""
+    return [name for name in dump["settings"]["columns"] if name != SCORE]
+
+
 def _checked(dump: Any, path: Path, do: str) -> dict[str, Any]:
     if not fits(dump, FORM) or not {*dump["settings"]["columns"]} <= dump.keys():
         raise InputError(f"{path} is not a dump of this version: {do}")
-    columns = [dump[name] for name in dump["settings"]["columns"] if name != SCORE]
+    columns = [dump[name] for name in token_columns(dump)]
     sentences, n_words = dump["sentences"], len(dump["vocab"])
     labels = dump.get("labels", ["0", "1"])
     gold = sentences.get("target") if "tokens" in sentences else None

@@ -19,7 +19,7 @@ import numpy as np
 
 from attention_dynamics import cli
 from attention_dynamics.analysis import tables
-from attention_dynamics.analysis.dump import load_dump
+from attention_dynamics.analysis.dump import load_dump, token_columns
 from attention_dynamics.analysis.pieces import whole_words
 from attention_dynamics.analysis.sentences import Sentences, label_names
 from attention_dynamics.analysis.task import Task
@@ -229,7 +229,7 @@ def select(
         vocab=vocab,
         numbers=np.arange(rows.start, rows.stop),
         keys=keys,
-        names=list(dump["settings"]["columns"]),
+        names=token_columns(dump),
         column=column,
         metas=metas,
         labels=label_names(dump, task.sentences_of(dump)),

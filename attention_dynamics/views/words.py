@@ -10,7 +10,7 @@ import numpy as np
 
 from attention_dynamics import cli
 from attention_dynamics.analysis.collection import load_betas
-from attention_dynamics.analysis.dump import dump_path, load_dump
+from attention_dynamics.analysis.dump import dump_path, load_dump, token_columns
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.analysis.words import DERIVED, Words, words_of
@@ -247,7 +247,7 @@ def header(dump: dict[str, Any]) -> list[str]:
 
 def columns_of(dump: dict[str, Any]) -> list[str]:
     """The columns whose means the CSV file has."""
-    return [*dump["settings"]["columns"], *DERIVED]
+    return [*token_columns(dump), *DERIVED]
 
 
 def csv_rows(words: Words, dump: dict[str, Any]) -> Iterator[tuple]:
