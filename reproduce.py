@@ -18,6 +18,7 @@ example:
 import contextlib
 import csv
 import datetime
+import io
 import json
 import os
 import platform
@@ -33,10 +34,11 @@ from typing import Any
 from attention_dynamics import cli
 from attention_dynamics.analysis import tables
 from attention_dynamics.analysis.dump import dump_path, load_dump
+from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.classification.task import TASK as CLASSIFICATION
 from attention_dynamics.cli import InputError
-from attention_dynamics.corpus import BaseCorpus
+from attention_dynamics.corpus import INTERVENTIONS, BaseCorpus
 from attention_dynamics.files import storage
 from attention_dynamics.training.runs import run_folder
 from attention_dynamics.translation.task import TASK as TRANSLATION
@@ -49,6 +51,11 @@ COLLECT = (
     *("--include_kendall_tau", "--include_spearman", "--include_train_results"),
     *("--gold", "all"),
 )
+# What the evaluation has to be told as well.
+OF_OTHER_STAGES = [
+    *("--config", "--dataset", "--seed", "--data_dir", "--models_dir"),
+    *(f"--{key}" for key in INTERVENTIONS),
+]
 COSTS = ("stage", "started", "commit", "status", "seconds", "cpu_seconds", "peak_mib", "command")
 
 
@@ -96,8 +103,14 @@ def main():
     if args.source and not args.source.exists():
         raise InputError(f"--source {args.source}: there is no such file or folder")
     for flag in ("runs", "train_flags"):
-        if getattr(args, flag) and not corpus.own and args.out_dir == RESULTS:
+        if getattr(args, flag) and not corpus.own and args.out_dir.resolve() == RESULTS:
             raise InputError(f"--{flag} changes the published experiment: give --out_dir, too")
+    if args.runs:
+        runs = cli.chosen_runs(args.runs, [run.name for run in corpus.runs])
+        RunNames.of({(name, 0) for name in runs}, "--runs")  # those that the figures need
+    for flag in args.train_flags:
+        if flag.partition("=")[0] in OF_OTHER_STAGES:
+            raise InputError(f"--train_flags: {flag} concerns the evaluation too: run the stages")
     folder = ROOT / task.name
     outputs = folder / "outputs"
     costs_path = outputs / f"{corpus.name}_costs.csv"
@@ -121,7 +134,7 @@ def main():
         f"{name}.csv": tables.csv_table(results, task.levels).encode(),
         f"{name}_curves.csv": tables.curves_csv(results).encode(),
         f"{name}_costs.csv": costs_path.read_bytes(),
-        f"{name}_about.csv": "".join(f"{key},{value}\n" for key, value in about.items()).encode(),
+        f"{name}_about.csv": two_columns(about),
     }
     copied = [f"{name}_{figure.name}.csv" for figure in FIGURES.values()]
     copied += [printed_path.name] * printed_path.exists()
@@ -306,6 +319,13 @@ def about_runs(
         "models_mib": size >> 20,
         "dump_mib": dump_path(folder / "outputs", corpus.name).stat().st_size >> 20,
     }
+
+
+def two_columns(about: dict[str, Any]) -> bytes:
+    """The keys and values as CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(about.items())
+    return text.getvalue().encode()
 
 
 def processor() -> str:

@@ -161,13 +161,14 @@ def datasets_with_results(task: str) -> list[str]:
 
 def about(name: str) -> dict[str, str]:
     """Versions, machine and sizes of a dataset's results, as text."""
-    return dict(line.split(",", 1) for line in read(HERE / f"{name}_about.csv").splitlines())
+    return dict(csv.reader(read(HERE / f"{name}_about.csv").splitlines()))
 
 
 def costs(name: str) -> dict[str, Any]:
     """What each stage of a dataset took, and ``peak_mib`` and ``commits`` of all.
 
-    Calls of a stage that resumes add up; of one that begins anew the last call counts.
+    Calls of a stage that resumes add up; of one that begins anew the last call counts. ``at_least``
+    is "≥ " if a training was interrupted: its time until then is not known, and else empty.
     """
     found: dict[str, Any] = {}
     lines = rows(f"{name}_costs.csv")
@@ -177,7 +178,13 @@ def costs(name: str) -> dict[str, Any]:
             line = line | {key: before[key] + line[key] for key in ("seconds", "cpu_seconds")}
         found[line["stage"]] = line
     commits = {str(line["commit"]): None for line in lines if line["stage"] in RESUMED}
-    return found | {"peak_mib": max(line["peak_mib"] for line in lines), "commits": [*commits]}
+    interrupted = any(line["stage"] == "train_runs" and line["status"] for line in lines)
+    peak = max(line["peak_mib"] for line in lines)
+    return found | {
+        "peak_mib": peak,
+        "commits": [*commits],
+        "at_least": "≥ " * interrupted,
+    }
 
 
 def time(name: str) -> str:
@@ -192,7 +199,8 @@ def time(name: str) -> str:
     of = costs(name)
     train, evaluate = (of[stage]["cpu_seconds"] / 60 for stage in ("train_runs", "dump_logs"))
     runs = len(about(name)["seeds"].split())
-    return f"{runs} runs {digits(train, 0)} min, evaluation {digits(evaluate, 0)} min"
+    train_time = of["at_least"] + digits(train, 0)
+    return f"{runs} runs {train_time} min, evaluation {digits(evaluate, 0)} min"
 
 
 def data(name: str) -> dict[str, Any]:

@@ -317,9 +317,14 @@ def test_costs_of_another_form(reproduce, tmp_path):
         (["--dataset", "SNS", "--jobs", "0"], ["--jobs"]),
         (["--dataset", "SNS", "--train_flags=--steps 10"], ["--out_dir"]),
         (["--dataset", "SNS", "--runs", "uniform"], ["--runs", "--out_dir"]),
+        (["--dataset", "SNS", "--runs", "uniform", "--out_dir", "results"], ["--out_dir"]),
+        (["--dataset", "SNS", "--runs", "uniform", "--out_dir", "x"], ["no run called normal_a"]),
+        (["--dataset", "SNS", "--train_flags=--attend_to 3", "--out_dir", "x"], ["--attend_to"]),
+        (["--dataset", "SNS", "--train_flags=--config=x", "--out_dir", "x"], ["--config"]),
     ],
 )
 def test_bad_input(flags, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").symlink_to(RESULTS)
     assert_one_line(call_script(".", "reproduce.py", *flags, capsys=capsys), *words)
-    assert not any(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
