@@ -75,7 +75,7 @@ def dataset_jobs(task: str, corpus: BaseCorpus) -> dict[str, Job]:
     runs = []
     for run, command in zip(corpus.runs, commands("train_runs")):
         kind = "uniform" if run.uniform else "normal"
-        result = f"models/{name}/*seed={run.seed},{kind}*/run.json"
+        result = f"models/{name}/*seed={run.seed},{kind}/run.json"
         runs.append(job("train", run.name))
         jobs[runs[-1]] = Job(task, command, prepared, (result,))
 
@@ -99,7 +99,7 @@ def dataset_jobs(task: str, corpus: BaseCorpus) -> dict[str, Job]:
         if (grid.ROOT / task / f"{stage}.sh").exists():
             (command,) = commands(stage)
             baselines.append(job(kind))
-            result = f"outputs/{name}*{kind}*.pkl"
+            result = f"outputs/{name}{'_' * (kind == 'logistic')}{kind}*.pkl"
             jobs[job(kind)] = Job(task, command, prepared, (result,))
 
     stats, flags = f"outputs/{name}_stats.pkl", COLLECT

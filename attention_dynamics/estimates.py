@@ -75,6 +75,13 @@ class Cost:
 
 def estimate(task: str, command: str) -> Cost:
     """The cost of ``script flags``, as the grid writes it."""
+    try:
+        return _estimate(task, command)
+    except ValueError:
+        return Cost(how="the value of a flag cannot be read")
+
+
+def _estimate(task: str, command: str) -> Cost:
     script, *words = shlex.split(command)
     flags = {
         word: "" if following.startswith("--") else following
@@ -188,9 +195,13 @@ def training(task: str, flags: dict[str, str]) -> Cost:
 
     files = [file for path, _ in runs for file in path.glob("model*")]
     size = files[0].stat().st_size if files else measured.checkpoint_bytes
-    custom = {int(step) for step in flags.get("--custom_saves", "").split(",") if step}
-    saves = {*range(0, steps, int(flags.get("--save_every", 250))), *custom}
-    count = len(saves) + 1  # the end; in translation the best epoch's too
+    saves = {int(step) for step in flags.get("--custom_saves", "").split(",") if step}
+    saves |= {*range(0, steps, int(flags.get("--save_every", 250)))}
+    if n := int(flags.get("--save_at", "log:0").removeprefix("log:")):
+        saves |= {0, *(round((steps - 1) ** (i / max(1, n - 1))) for i in range(n))}
+    if "--attention_until" in flags:
+        saves.add(int(flags["--attention_until"]))
+    count = len(saves - {steps - 1}) + 1  # the end; in translation the best epoch's too
     count += (task == "translation") + (0 if "--drop_resume" in flags else RESUME)
     here = sum(file.stat().st_size for file in own[0].iterdir()) if own else 0
     space = None if size is None else max(0, count * size - here)

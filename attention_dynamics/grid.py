@@ -124,11 +124,14 @@ def dataset_jobs(task: str, stage: str, dataset: BaseCorpus) -> list[str]:
         return [
             f"{name} {run.name}|{evaluate} --runs {run.name} --parts_only" for run in dataset.runs
         ]
-    script, flags = {
+    others = {
         "dump_logs": ("eval_dump.py", dataset.evaluate),
         "embedding_runs": ("embedding_beta.py", dataset.embedding),
         "logistic_runs": ("logistic_beta.py", ""),
-    }[stage]
+    }
+    if stage not in others:
+        raise cli.unknown("stage", stage, ("train_runs", "dump_parts", *others))
+    script, flags = others[stage]
     return [f"{name}|{script} --dataset {name} {flags}".rstrip()]
 
 
@@ -166,9 +169,14 @@ def tasks_of(words: Sequence[str], flags: Sequence[str] = ()) -> dict[str, list[
     return {task: here for task, here in found.items() if here or not names}
 
 
-def main(task: str, stage: str, *words: str) -> None:
+def main(task: str = "", stage: str = "", *words: str) -> None:
+    known = ("tasks", *TASKS, "copying")
+    if task not in known:
+        raise cli.unknown("task", task, known)
     names = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
-    flags = words[len(names) :]
+    # --flag=value as two words
+    parts = [word.split("=", 1) if word[:2] == "--" else [word] for word in words[len(names) :]]
+    flags = list(itertools.chain(*parts))
     if flags and not {*names} - {*TASKS}:
         raise InputError(f"{flags[0]}: name a dataset first; flags after it go to each command")
     if task == "tasks":
@@ -184,5 +192,5 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except InputError as error:
-        print(f"{sys.argv[2]}.sh: {error}", file=sys.stderr)
+        print(f"{'.'.join([*sys.argv[2:3], 'sh'])}: {error}", file=sys.stderr)
         sys.exit(2)

@@ -15,6 +15,9 @@ run_settings() {
   PYTHON=$(find_python)
   export PYTHON
   settings=$(grid "$task" settings) || exit 2
+  for name in ${SETTINGS_ONLY:-}; do
+    grep -q "^$name|" <<<"$settings" || die "SETTINGS_ONLY: unknown setting $name"
+  done
   for flags in ${FLAGS[@]+"${FLAGS[@]}"}; do
     case "$place$flags" in
       --data_dir | --models_dir) place="$flags " ;;

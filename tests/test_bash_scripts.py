@@ -232,8 +232,14 @@ def test_settings_are_evaluated_where_they_were_trained(able_python):
     )
     assert end.returncode == 0, end.stderr
     (dump,) = [line for line in calls(able_python) if "eval_dump.py" in line]
-    flags = "--models_dir elsewhere --data_dir=data2 --attention_until 100"
+    flags = "--models_dir elsewhere --data_dir data2 --attention_until 100"
     assert dump.endswith(f"--outputs_dir outputs/settings/attention_until {flags}")
+
+
+def test_an_unknown_setting(python):
+    end = run("classification/settings_runs.sh", "SNS", PYTHON=str(python), SETTINGS_ONLY="gur")
+    assert end.returncode == 2 and end.stdout == ""
+    assert end.stderr == "settings_runs.sh: SETTINGS_ONLY: unknown setting gur\n"
 
 
 def test_settings_stop_at_a_failure(python):

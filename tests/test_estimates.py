@@ -86,6 +86,23 @@ def test_a_run_of_another_setting_is_not_this_run(flags, settings, tmp_path):
     assert cost_of(changed, tmp_path / "published").how != "finished"
 
 
+def test_other_saves_count(tmp_path):
+    write_run(tmp_path, "Furd", 4000, 400)
+    saved = cost_of(FURD, tmp_path).bytes // 1000
+    # 1, 16, 252 and 3999, of which the end is one already
+    assert cost_of(f"{FURD} --save_at log:4", tmp_path).bytes // 1000 == saved + 3
+    assert cost_of(f"{FURD} --attention_until 100", tmp_path).how != "finished"
+    assert cost_of(f"{FURD} --attention_until 100", tmp_path).bytes // 1000 == saved + 1
+
+
+@pytest.mark.parametrize(
+    "flags", ["--steps x", "--steps", "--save_every 0", "--custom_saves 1,a", "--save_at 5x"]
+)
+def test_a_value_that_cannot_be_read(flags, tmp_path):
+    command = f"train_classifier.py --dataset Furd --seed 20 {flags}"
+    assert cost_of(command, tmp_path) == Cost(how="the value of a flag cannot be read")
+
+
 @pytest.mark.parametrize("task", ["classification", "translation"])
 def test_a_config_that_cannot_be_read(task, tmp_path):
     command = f"{grid.TRAIN_SCRIPTS[task]} --dataset toy --seed 20 --config {tmp_path / 'x.json'}"

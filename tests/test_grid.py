@@ -48,6 +48,27 @@ def test_some_runs():
         grid.jobs("translation", "train_runs", ["multi30k"], ["--runs", "Normal_Z"])
 
 
+def test_a_flag_and_its_value_may_be_one_word(capsys):
+    """Which runs are trained, and which data are looked for, depend on some flags."""
+    words = ["--attention_from", "200", "--runs", "Normal_B", "Normal_A"]
+    grid.main("classification", "train_runs", "SNS", *words)
+    separate = capsys.readouterr().out
+    assert separate.count("\n") == 2
+    words = ["--attention_from=200", "--runs=Normal_B,Normal_A"]
+    grid.main("classification", "train_runs", "SNS", *words)
+    assert capsys.readouterr().out == separate
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["nothing", "train_runs"], ["classification", "nothing", "SNS"]]
+)
+def test_an_unknown_task_or_stage_is_one_line(words):
+    command = [sys.executable, "-m", "attention_dynamics.grid", *words]
+    end = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert end.returncode == 2 and not end.stdout
+    assert end.stderr.count("\n") == 1 and "unknown" in end.stderr and "(known: " in end.stderr
+
+
 def test_names():
     names = "IMDB Furd AG_News Newsgroups Yelp Amzn SNS SMS toy"
     assert " ".join(CLASSIFICATION.names()) == names
