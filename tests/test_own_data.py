@@ -283,6 +283,7 @@ GOOD = "text,label\n" + "".join(f"t{i},{'ab'[i % 2]}\n" for i in range(20))
             '2: "label" is missing or nu',
         ),
         ("x.jsonl", '{"text": ["a"], "label": 1}\n', [], '1: "text" is neither'),
+        ("x.jsonl", '{"text": "a \\ud800", "label": 1}\n', [], '1: "text" has half of a surrogate'),
         ("x.jsonl", "\n", [], "x.jsonl is empty"),
         ("x.tsv", "text\tlabel\nx\ta\ty\n", [], "x.tsv, line 2: 3 columns"),
         ("x.xlsx", "", [], "read from .csv, .tsv, .jsonl files"),

@@ -15,6 +15,7 @@ from conftest import (
 )
 
 from attention_dynamics.cli import InputError
+from attention_dynamics.files import storage
 from attention_dynamics.files.download import PublicFile
 from attention_dynamics.translation.datasets import DATASETS, iwslt14, toy
 
@@ -314,6 +315,23 @@ def test_pieces_of_other_sentences_are_removed(tmp_path):
     prepare.main(command)  # changes nothing
     assert model.exists()
     prepare.main([*command, "--seed", "2"])
+    assert not model.exists()
+
+
+def test_a_killed_preparation_leaves_no_pieces_of_other_sentences(tmp_path, monkeypatch):
+    command = ["--dataset", "toy", "--data_dir", str(tmp_path)]
+    prepare.main(command)
+    model = tmp_path / "toy" / "toy.model"
+    model.write_text("a model")
+    save_set = storage.save_set
+
+    def killed(*arguments):
+        save_set(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(storage, "save_set", killed)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.main([*command, "--seed", "2"])
     assert not model.exists()
 
 

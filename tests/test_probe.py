@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import sys
 from functools import partial
 from html.parser import HTMLParser
@@ -18,6 +19,7 @@ from attention_dynamics.analysis.ragged import Ragged
 from attention_dynamics.classification import model as classifier
 from attention_dynamics.classification import probe as classification_probe
 from attention_dynamics.cli import InputError
+from attention_dynamics.files import storage
 from attention_dynamics.training.runs import run_folder
 from attention_dynamics.translation import model as translator
 from attention_dynamics.translation import probe as translation_probe
@@ -220,6 +222,18 @@ class TestCheckpoints:
         for name, tensor in saved.load("Normal_B", 5).state_dict().items():
             assert torch.equal(tensor, torch.load(path)[name])
 
+    def test_a_renamed_one_is_refused(self, root, tmp_path):
+        models = tmp_path / "models"
+        shutil.copytree(root / "classification" / "models", models)
+        run = run_folder(models, "toy", SIZES["classification"], 13, False)
+        build = BUILD["classification"]
+        model = build(SIZES["classification"], VOCAB["classification"], False)
+        of = {"step": 7, "seed": 13, "uniform": False}
+        storage.save_torch(model.state_dict(), run / "model5", of)
+        saved = classification_probe.open_runs("toy", root / "classification", models_dir=models)
+        with pytest.raises(InputError, match="model5 is of step 7, not 5"):
+            saved.load("Normal_B", 5)
+
     def test_those_of_other_settings_are_refused(self, root, tmp_path):
         sizes = SIZES["classification"]
         model = BUILD["classification"](sizes, VOCAB["classification"], False)
@@ -271,6 +285,10 @@ class TestTerminal:
         stdin = io.TextIOWrapper(io.BytesIO(b"caf\xe9 superb\n"), encoding="utf-8")
         monkeypatch.setattr(sys, "stdin", stdin)
         assert classification("--html", str(page)) == (status, out, err)
+
+    def test_a_target_that_is_not_utf_8(self, translation):
+        status, out, err = translation("--text", "w1 w2", "--target", "caf\udce9")
+        assert (status, err) == (0, "") and "caf\udce9" not in out
 
     def test_color(self, classification):
         _, plain, _ = classification("--text", "superb", "--color", "never")

@@ -37,7 +37,7 @@ def parse_args():
     parser.add_argument(
         "--include_train_subset",
         action="store_true",
-        help="as many training sentences as there are validation sentences too",
+        help="also evaluate as many training sentences as there are validation sentences",
     )
     parser.add_argument(
         "--test_set_size",

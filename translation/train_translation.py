@@ -37,7 +37,7 @@ from attention_dynamics.training.runs import Run, run_folder, saved_steps
 from attention_dynamics.translation.data import Dataset, add_vocab_size, load_dataset, to_tensors
 from attention_dynamics.translation.datasets import DATASETS
 from attention_dynamics.translation.decoding import bleu
-from attention_dynamics.translation.evaluation import validate
+from attention_dynamics.translation.evaluation import perplexity, validate
 from attention_dynamics.translation.model import VERSION, Translator, build, load_config
 
 
@@ -117,7 +117,7 @@ def main():
         if step in epochs:
             row["epoch"] = epochs[step]
             row["val_loss"], row["val_acc"] = validate(model, dataset.val, device)
-            row["val_perplexity"] = math.exp(row["val_loss"])
+            row["val_perplexity"] = perplexity(row["val_loss"])
             best = row["val_acc"] > max((r["val_acc"] for r in epochs_of(run.history)), default=-1)
             line += (
                 f"   epoch {row['epoch']}: validation perplexity {row['val_perplexity']:.3f}   "
@@ -164,7 +164,7 @@ def say_best(
     else:
         best = max(epochs_of(history), key=lambda row: row["val_acc"])  # the first of equals
         best = {key: best[key] for key in ("epoch", "step", "val_acc", "val_perplexity")}
-    found = storage.load_json(path, "") if path.exists() else {}
+    found = storage.load_json(path, "delete it") if path.exists() else {}
     if fits(found, {"val_bleu": number}) and best.items() <= found.items():
         best = found
     else:

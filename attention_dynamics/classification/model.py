@@ -86,7 +86,7 @@ class Classifier(nn.Module):
         hidden = self.lstm(embedded, lengths)  # (total, width)
         beta = self.evidence(hidden)  # (total, 1), or (total, K) of K > 2 labels
 
-        # one sentence a row, so that its tokens can be summed over
+        # one sentence per row, so that its tokens can be summed over
         mask = token_mask(lengths, embedded.device)
         if given is not None:
             padded_alpha = given.new_zeros(mask.shape).masked_scatter(mask, given)

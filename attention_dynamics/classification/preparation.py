@@ -35,7 +35,15 @@ class Sample:
 
 
 def load_tokenizer(name: str) -> Callable[[str], list[str]]:
-    """One of ``TOKENIZERS``; "split" is for text that is tokenized already."""
+    """One of ``TOKENIZERS``; "split" is for text that is tokenized already.
+
+    Raises
+    ------
+    InputError
+        where it is none of them, as a damaged data file may have it.
+    """
+    if name not in TOKENIZERS:
+        raise InputError(f"there is no tokenizer {name!r}, only {', '.join(TOKENIZERS)}")
     from torchtext.data.utils import get_tokenizer
 
     tokenize: Callable[..., list[str]] = get_tokenizer(None if name == "split" else name)
@@ -112,8 +120,8 @@ def write(
 ) -> None:
     """Write the two files, and ``<name>_files.json``, the record of both.
 
-    ``labels`` are names of the labels, of a dataset without an entry that has them. ``tokenizer``
-    is recorded if it is another than the published one, for sentences that are read later.
+    ``labels`` are the names of the labels, if the dataset's table entry does not have them.
+    ``tokenizer`` is recorded if it is not the published one, for sentences that are read later.
     """
     index = {word: i for i, word in enumerate(vocab)}
     content: dict[str, dict[str, Any]] = {

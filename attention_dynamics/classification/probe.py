@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from attention_dynamics.analysis import readings
 from attention_dynamics.analysis.columns import columns_of
@@ -28,7 +29,7 @@ from attention_dynamics.classification.data import (
 )
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import Evaluation, dumped_sentences
-from attention_dynamics.classification.model import VERSION, Classifier, build, load_config
+from attention_dynamics.classification.model import VERSION, Classifier, build, load_config, predict
 from attention_dynamics.classification.preparation import load_tokenizer
 from attention_dynamics.classification.task import TASK
 from attention_dynamics.cli import InputError
@@ -99,11 +100,9 @@ def tokenize(dataset: Dataset, texts: Sequence[str]) -> tuple[list[list[str]], R
 
 def predicted_labels(saved: SavedRuns, model: Classifier, tokens: Ragged) -> np.ndarray:
     """The most probable label of each sentence: int64 (sentences,)."""
-    losses = []
-    for label in range(len(saved.dataset.labels)):
-        sentences = Sentences(tokens, np.full(len(tokens), label))
-        losses.append(Evaluation(model, sentences, False, saved.device).losses)
-    return np.argmin(losses, axis=0)
+    sentences = Sentences(tokens, np.zeros(len(tokens), dtype=np.int64))  # scores need no labels
+    scores = Evaluation(model, sentences, False, saved.device).scores
+    return predict(torch.from_numpy(scores).squeeze(1)).numpy()
 
 
 def label_number(label: str | int, labels: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
 """Columns of the files that users bring: csv, tsv and jsonl, each also with .gz.
 
 A .csv is as spreadsheets write it: commas, a field in double quotes if it needs them. A .tsv has no
-quotes: a line is a row. A .jsonl has an object a line.
+quotes: a line is a row. A .jsonl has one object per line.
 """
 
 import csv
@@ -197,6 +197,8 @@ def _read_objects(path: Path, columns: Sequence[Column]) -> Rows:
 
 def _as_text(value: Any, name: str, path: Path, number: int) -> str:
     if isinstance(value, str):
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise InputError(f'{path}, line {number}: "{name}" has half of a surrogate pair')
         return value
     if type(value) in (bool, int, float):
         return json.dumps(value)

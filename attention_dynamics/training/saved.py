@@ -96,7 +96,7 @@ class SavedRuns:
             [spec], self.models_dir, dataset, self.config, self.settings, self.train
         )
         model = self.build(spec.uniform).to(self.device).eval().requires_grad_(False)
-        load_weights(model, path, self.train)
+        load_weights(model, path, self.train, spec)
         return model
 
 

@@ -68,8 +68,8 @@ def add_vocab_size(parser: cli.Parser) -> None:
         "--vocab_size",
         type=cli.positive_int,
         help=f"size of the SentencePiece vocabulary (default: {Corpus.vocab_size:,}; toy "
-        f"{DATASETS['toy'].vocab_size}; your own data: {Corpus.vocab_size:,}, or as many as the "
-        "text has, chosen when they are prepared)",
+        f"{DATASETS['toy'].vocab_size}; for your own data prepare_data.py chooses it: "
+        f"{Corpus.vocab_size:,}, or fewer if the text is small)",
     )
 
 
@@ -190,7 +190,8 @@ def train_pieces(
         )
     except RuntimeError as error:
         reason = str(error).split("] ")[-1].strip()
-        raise InputError(f"no vocabulary of {vocab_size} pieces (--vocab_size): {reason}") from None
+        count = vocab_size or Corpus.vocab_size
+        raise InputError(f"no vocabulary of {count} pieces (--vocab_size): {reason}") from None
     return model.getvalue()
 
 

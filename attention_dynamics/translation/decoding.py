@@ -59,7 +59,7 @@ def beam_search(
     best_tokens: list[list[int]] = [[] for _ in range(n)]
     best_scores = [0.0] * n
 
-    for _ in range(max_tokens):
+    for step in range(max_tokens):
         decoded = []
         for i, (reader, (h, c)) in enumerate(zip(readers, states)):
             output, states[i] = reader.decode(last.view(-1, 1), (h, c))
@@ -81,12 +81,14 @@ def beam_search(
         )
         ended = ended.gather(1, parent) | (last == EOS)
 
-        done = ended[:, 0].cpu()
+        done = ended[:, 0].cpu() | (step == max_tokens - 1)  # cut off at the last step
         keep = (~done).nonzero().squeeze(1)
         for i in done.nonzero().squeeze(1).tolist():
-            _keep_best(sentences[i], tokens[i, 0], scores[i, 0], best_tokens, best_scores)
+            found = tokens[i, 0].tolist()
+            best_tokens[sentences[i]] = found[: found.index(EOS)] if EOS in found else found
+            best_scores[sentences[i]] = scores[i, 0].item()
         if len(keep) == 0:
-            return best_tokens, best_scores
+            break
         rows = keep.to(device)
         parents = (rows[:, None] * beam + parent[rows]).flatten()
         states = [(h.index_select(1, parents), c.index_select(1, parents)) for h, c in states]
@@ -94,8 +96,6 @@ def beam_search(
             sentences = sentences[keep]
             tokens, last, ended, scores = (x[rows] for x in (tokens, last, ended, scores))
             encoded = [kept_rows(of, rows) for of in encoded]
-    for i in range(len(sentences)):
-        _keep_best(sentences[i], tokens[i, 0], scores[i, 0], best_tokens, best_scores)
     return best_tokens, best_scores
 
 
@@ -103,18 +103,6 @@ def kept_rows(encoded: Encoded, rows: Tensor) -> Encoded:
     """Some of the sentences; the decoder's first state, which is not needed any more, stays."""
     keys, key_biases, values, mask, state = encoded
     return Encoded(keys[rows], key_biases[rows], values[rows], mask[rows], state)
-
-
-def _keep_best(
-    sentence: Tensor,
-    tokens: Tensor,
-    score: Tensor,
-    best_tokens: list[list[int]],
-    best_scores: list[float],
-) -> None:
-    found = tokens.tolist()
-    best_tokens[sentence] = found[: found.index(EOS)] if EOS in found else found
-    best_scores[sentence] = score.item()
 
 
 def translate(model: Translator, pairs: Pairs, device: torch.device) -> list[list[int]]:

@@ -34,6 +34,11 @@ SAFE_TOTALS = 1e-20, 1e30
 
 
 @torch.no_grad()
+def perplexity(loss: float) -> float:
+    """``exp(loss)`` of the loss per token; infinite, not an error, if the loss is huge."""
+    return math.exp(loss) if not loss > 700 else math.inf
+
+
 def validate(model: Translator, pairs: Pairs, device: torch.device) -> tuple[float, float]:
     """Mean negative log-likelihood of a target token, and token accuracy in percent.
 
@@ -170,5 +175,5 @@ def evaluate_checkpoint(
     for split, rows in splits.items():
         count = (pairs.target.lengths[rows] - 1).sum()
         metas[f"{split}_acc"] = float(100 * evaluation.correct[rows].sum() / count)
-        metas[f"{split}_perplexity"] = math.exp(evaluation.losses[rows].sum() / count)
+        metas[f"{split}_perplexity"] = perplexity(evaluation.losses[rows].sum() / count)
     return columns_of(COLUMNS, evaluation, grad) | {"metas": metas}

@@ -12,10 +12,10 @@ from attention_dynamics.translation.datasets.corpus import Corpus, Pair, Splits
 
 
 def write(splits: Splits, corpus: Corpus, data_dir: Path, pieces: bytes | None = None) -> None:
-    """Write all files; a failure leaves those that were there.
+    """Write all files; a failure leaves the sentences that were there.
 
-    A SentencePiece model made from other sentences is removed, and ``pieces`` takes its place: if
-    that is None, training makes another.
+    A SentencePiece model made from other sentences is removed first. ``pieces`` takes its place; if
+    that is None, training makes another model.
     """
     folder = data_dir / corpus.folder
     contents: dict[Path, bytes] = {}
@@ -33,9 +33,9 @@ def write(splits: Splits, corpus: Corpus, data_dir: Path, pieces: bytes | None =
         contents[pieces_path(folder)] = pieces
     if all(path.exists() and path.read_bytes() == new for path, new in contents.items()):
         return
-    storage.save_set(contents, folder / RECORD)
-    if pieces is None:
+    if pieces is None:  # before the sentences: a killed process leaves no pieces of other ones
         pieces_path(folder).unlink(missing_ok=True)
+    storage.save_set(contents, folder / RECORD)
 
 
 def describe(split: str, pairs: list[Pair]) -> str:

@@ -18,6 +18,7 @@ from attention_dynamics.analysis.columns import columns_of
 from attention_dynamics.analysis.ragged import Ragged
 from attention_dynamics.analysis.readings import Reading
 from attention_dynamics.cli import InputError
+from attention_dynamics.text import printable
 from attention_dynamics.training import checkpoints
 from attention_dynamics.training.saved import SavedRuns, open_saved
 from attention_dynamics.translation.columns import COLUMNS
@@ -80,7 +81,7 @@ def tokenize(dataset: Dataset, texts: Sequence[str]) -> tuple[list[list[str]], R
     InputError
         where a text is empty.
     """
-    texts = [text.strip() for text in texts]
+    texts = [printable(text.strip()) for text in texts]
     if "" in texts:
         raise InputError("a text is empty")
     encode = partial(dataset.pieces.encode, texts, add_bos=True, add_eos=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attention_dynamics.corpus import BaseCorpus, PublishedRun
 
-# What a reader gives, a sentence at a time: its text, and 0, 1 or None for another class.
+# What a reader gives of each sentence: its text, and its label from 0, or None for another class.
 Examples = Iterator[tuple[str, int | None]]
 
 RUNS = (

@@ -10,7 +10,7 @@ from attention_dynamics.files.download import PublicFile
 
 
 def read(paths: list[Path], split: str, _seed: int) -> Examples:
-    """A tree a line, ``(3 (2 It) (4 works))``; its root is the label."""
+    """One tree per line, ``(3 (2 It) (4 works))``; its root is the label."""
     name = f"trees/{split}.txt"
     for _, file in archives.read_files(paths, [name]):
         for number, tree in enumerate(archives.text_lines(file), start=1):

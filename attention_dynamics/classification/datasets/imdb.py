@@ -8,7 +8,7 @@ from attention_dynamics.files.download import PublicFile
 
 
 def read(paths: list[Path], split: str, _seed: int) -> Examples:
-    """A review a file."""
+    """One review per file."""
     labels = {f"aclImdb/{split}/neg/*.txt": 0, f"aclImdb/{split}/pos/*.txt": 1}
     yield from read_documents(paths, labels, "utf-8")
 

@@ -9,7 +9,7 @@ from attention_dynamics.files.download import PublicFile
 
 
 def read(paths: list[Path], split: str, _seed: int) -> Examples:
-    """A message a file."""
+    """One message per file."""
     labels = {
         f"20news-bydate-{split}/rec.sport.baseball/*": 0,
         f"20news-bydate-{split}/rec.sport.hockey/*": 1,

@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 def read_documents(paths: list[Path], labels: dict[str, int], encoding: str) -> Examples:
-    """A text a file; ``labels`` has the label of each pattern of file names."""
+    """One text per file; ``labels`` has the label of each pattern of file names."""
     documents = [
         ("\n".join(archives.text_lines(file, encoding)), labels[pattern])
         for pattern, file in archives.read_files(paths, list(labels))

@@ -1,7 +1,7 @@
 """The translation datasets: a file for each family, and the table of all.
 
-To add one, copy a file that is like it (``multi30k.py`` has a sentence a line, and a split) and add
-it here.
+To add one, copy a file that is like it (``multi30k.py`` has one sentence per line, and a split) and
+add it here.
 """
 
 from attention_dynamics.corpus import Datasets

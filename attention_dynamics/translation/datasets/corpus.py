@@ -43,7 +43,7 @@ class Corpus(BaseCorpus):
     read : paths of the files, and options, to the pairs of each split, none with an empty side
     source, target : the languages, which files end in
     validation : name of the validation split
-    json : a file is a list of sentences; else it has a sentence a line
+    json : a file is a list of sentences; else it has one sentence per line
     vocab_size : default size of the SentencePiece vocabulary
     pieces : type of the SentencePiece model: ``unigram``, or ``word``, which splits only at spaces
     """

@@ -20,7 +20,7 @@ def read(paths: list[Path], _options: Options) -> Splits:
 
 
 def read_split(paths: list[Path], split: str) -> list[Pair]:
-    """A caption a line."""
+    """One caption per line."""
     names = [f"multi30k/{split}.{language}" for language in ("de", "en")]
     return zip_sides(read_lines(paths, names), *names)
 
