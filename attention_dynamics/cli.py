@@ -363,7 +363,7 @@ class _Lines:
 
 
 def progress_bar(iterable: Iterable | None = None, **options: Any) -> Any:
-    """A tqdm bar; a line a minute where the error output is not a terminal."""
+    """A tqdm bar; one line per minute if stderr is not a terminal."""
     from tqdm import tqdm
 
     if sys.stderr.isatty():

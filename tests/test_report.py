@@ -212,6 +212,7 @@ class TestTask:
         text = (root / "report" / "results.md").read_text()
         assert "Commit: unknown" in text  # a folder without git, whatever lies above it
         assert "cd classification\n./train_runs.sh Furd SNS\n" in text
+        assert "./logistic_runs.sh Furd SNS\n" in text
         git = ["git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=b"]
         subprocess.run([*git, "init", "-q"], check=True)
         commit = [*git, "commit", "-q", "--allow-empty", "-m", "empty"]

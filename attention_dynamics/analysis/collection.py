@@ -40,8 +40,8 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
     parser.add_argument(
         "--include_onsets",
         action="store_true",
-        help="add when evidence and attention begin to agree with the gold attention, in updates, "
-        "in a second table; needs --resamples",
+        help="also print a second table: the updates at which evidence and attention begin to "
+        "agree with the gold attention; needs --resamples",
     )
     parser.add_argument(
         "--embed_dim", type=cli.positive_int, default=256, help="dimension of the word baseline"

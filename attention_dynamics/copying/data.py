@@ -16,7 +16,10 @@ EVALUATED = 400  # sequences that all models are evaluated on
 
 
 def training_batch(settings: Settings, seed: int, step: int) -> Tensor:
-    """The sequences that a step trains on: int64 (batch, length + 1), the last token </s>."""
+    """The sequences that a step trains on: int64 (batch, length + 1), the last token </s>.
+
+    With ``no_eos`` they are (batch, length).
+    """
     batch = _sequences(settings, [TRAINING, seed, step], settings.batch_size)
     if isinstance(settings, Repeating):
         count = round(settings.share * settings.batch_size)

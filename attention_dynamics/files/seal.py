@@ -75,7 +75,7 @@ def seal_zip(content: bytearray, of: Mapping[str, Any]) -> None:
 
 
 def read(path: Path) -> Seal | None:
-    """The seal of a file, without a look at the rest; None if it has none.
+    """The seal of a file, without checking the rest; None if it has none.
 
     Raises
     ------

@@ -83,7 +83,7 @@ def bigru(rnn: nn.GRU, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]
 
 
 def of_steps(weight: Tensor, bias: Tensor | None, n_steps: int) -> Callable[[Tensor], Tensor]:
-    """``x -> product(x, weight, bias)`` for so many steps."""
+    """``x -> product(x, weight, bias)``; the weight is prepared once if there are enough steps."""
     if n_steps < FEW_STEPS:
         return lambda x: product(x, weight, bias)
     return multiplier(weight, bias)

@@ -13,7 +13,7 @@ def packed(
 ) -> tuple[Tensor, Any]:
     """``rnn(sentence)`` of each sentence, for any kind of ``rnn``, layers and directions.
 
-    For encoders without a fast kernel, and for an LSTM on CUDA: cuDNN makes it the fast way there.
+    For encoders without a fast kernel. On CUDA for all recurrent ones: it is the fast way of cuDNN.
 
     Parameters
     ----------

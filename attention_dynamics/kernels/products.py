@@ -18,11 +18,11 @@ ONE_DNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_l
 # For narrower matrices oneDNN is the slower one.
 NARROWEST = 64
 # oneDNN makes a program for each new shape, in about 0.5 ms, and keeps the last 1,024 of them.
-# With batches of any number of tokens there would be ever new ones.
+# Batches differ in their number of tokens, so almost every batch would need a new program.
 ROWS = 16
 
 
-# For which number of rows the layout is chosen, where a weight is prepared.
+# The layout of a prepared weight is chosen for this number of rows.
 FEW_ROWS = 32
 
 

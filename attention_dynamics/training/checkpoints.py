@@ -51,8 +51,8 @@ def add_flags(parser: cli.Parser) -> None:
     parser.add_argument(
         "--parts_only",
         action="store_true",
-        help="leave each evaluated checkpoint in a file of its own, beside the dump, so that "
-        "processes with other --runs can work side by side; without both flags, they are gathered",
+        help="write each evaluated checkpoint to its own file beside the dump, so that processes "
+        "with different --runs can work in parallel; a call without both flags gathers the files",
     )
 
 
@@ -109,7 +109,9 @@ def known(
     grad_by_default: bool,
     every: bool = False,
 ) -> list[CheckpointSpec]:
-    """Those of a list; else the published grid's or, of a user's own dataset, those :func:`saved`.
+    """The checkpoints of the list in ``configs_dir``.
+
+    Without a list: those of the published grid, or of a user's own dataset those :func:`saved`.
 
     Parameters
     ----------
@@ -147,7 +149,7 @@ def saved(
 
     Parameters
     ----------
-    every : name in a line the checkpoints that are left out because other runs have not saved them
+    every : print a line with the checkpoints that are left out because other runs lack them
 
     Raises
     ------
@@ -246,7 +248,7 @@ def load_evaluated(path: Path, grad_by_default: bool) -> list[CheckpointSpec]:
     seen = set()
     for entry in evaluated:
         if (entry.name.lower(), entry.iteration) in seen:
-            raise InputError(f"{path}: {entry.name} at {entry.iteration} is there twice")
+            raise InputError(f"{path}: {entry.name} at {entry.iteration} is listed twice")
         seen.add((entry.name.lower(), entry.iteration))
     return evaluated
 
@@ -342,7 +344,7 @@ def load_weights(
 ) -> None:
     """Load a checkpoint's ``state_dict`` into ``model``.
 
-    ``entry`` says which checkpoint it must be; an older one does not tell.
+    ``entry`` says which checkpoint the file must be; files without a seal are not checked.
 
     Raises
     ------

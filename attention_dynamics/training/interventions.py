@@ -6,7 +6,7 @@ the other way round. Flags of the training scripts change the attention and leav
     --attention_from STEP     uniform until then
     --attention_until STEP    frozen afterwards: α stays that of the checkpoint ``model<STEP>``
     --attention_lr LR         a learning rate of its own for the attention's parameters
-    --attend_to SEED          α is that of another run, at its end, from the first update on
+    --attend_to SEED          α is that of another finished run's last checkpoint, from the start
     --shuffle_attention       with --attend_to: that α, shuffled in each sentence, as a control
 
 They are keys of a run's configuration, so its folder's name has them, its settings record them, and
@@ -60,7 +60,8 @@ def add_flags(parser: cli.Parser) -> None:
         "--attend_to",
         type=cli.seed,
         metavar="SEED",
-        help="the attention is that of the finished run with this seed, from the first step on",
+        help="from the first step on, the attention is that of the last checkpoint of the finished "
+        "run with this seed",
     )
     group.add_argument(
         "--shuffle_attention",
@@ -92,7 +93,7 @@ def add_to(
     if "attend_to" in chosen and others:
         raise InputError(f"{' '.join(others)}: with --attend_to no attention is learned")
     if "shuffle_attention" in chosen and "attend_to" not in chosen:
-        raise InputError("--shuffle_attention: say which run's attention, by --attend_to")
+        raise InputError("--shuffle_attention needs --attend_to: the run whose attention it is")
     start, stop = chosen.get("attention_from", 0), chosen.get("attention_until")
     if stop is not None and start >= stop:
         raise InputError(f"--attention_from {start} has to be below --attention_until {stop}")
@@ -176,7 +177,7 @@ class Attention:
     def _load(self, path: Path) -> nn.Module:
         # A new model draws its first weights. A resumed run loads once more, and has to go on
         # with the random numbers of one that was not interrupted.
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
             return self.load(path)
 
 

@@ -171,9 +171,9 @@ class Run(Training):
 
     At each save ``resume.pt`` is written first, then ``history.csv``, ``run.json`` and the
     checkpoint. A run killed between them writes the same again when it resumes. ``run.json``
-    records the settings, the planned steps, device, versions and time; it is the only file that
-    differs between identical runs. It also tells that a run is finished whose ``resume.pt`` was
-    dropped (:meth:`end`).
+    records the settings, the planned steps, device, versions and time, and that a run is finished
+    (:meth:`end` may drop ``resume.pt``). These two files hold the time, so they differ between
+    identical runs; the others do not.
     """
 
     form: ClassVar[dict[str, Any]] = Training.form | {

@@ -49,21 +49,24 @@ def parser(description: str, script: str, task: Task) -> cli.Parser:
         script,
         task,
         names=2,
-        performance="performance that ξ is; train_...: on training sentences",
+        performance="performance that ξ reports; train_... is on training sentences",
         out_file="outputs/<dataset>_<A>_vs_<B>.csv, with the names of the settings",
     )
     parser.add_argument(
         "--unpaired",
         action="store_true",
-        help="resample the sentences of each setting on their own, all of them: for settings with "
-        "other sentences or another tokenization",
+        help="do not pair sentences: resample those of each setting separately (for settings with "
+        "different sentences or tokenization)",
     )
     add_gold(parser, "draw the gold run, too, for the interval over runs, from all normal runs")
     parser.add_argument(
-        "--resamples", type=cli.natural, default=1000, help="of the bootstrap; 0: no intervals"
+        "--resamples", type=cli.natural, default=1000, help="bootstrap resamples; 0: no intervals"
     )
     parser.add_argument(
-        "--permutations", type=cli.natural, default=9999, help="of the test; 0: no test"
+        "--permutations",
+        type=cli.natural,
+        default=9999,
+        help="permutations of the test; 0: no test",
     )
     parser.add_argument(
         "--bootstrap_seed", type=cli.seed, default=0, help="seed of resamples and permutations"

@@ -67,6 +67,8 @@ def names_of(args: argparse.Namespace, folders: Sequence[Path]) -> list[str]:
     if args.names:
         if len(args.names) != len(folders):
             raise InputError(f"--names: {len(args.names)} names for {len(folders)} settings")
+        if len(set(args.names)) < len(args.names):
+            raise InputError(f"--names: settings have the same name ({', '.join(args.names)})")
         return list(map(printable, args.names))
     parts = [folder.resolve().parts for folder in folders]
     if len(set(parts)) < len(parts):

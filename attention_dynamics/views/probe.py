@@ -93,7 +93,7 @@ def texts_of(args: argparse.Namespace) -> list[str]:
     if args.text:
         return list(map(printable, args.text))
     if sys.stdin.isatty():
-        print("Type sentences, one a line, then Ctrl-D:", file=sys.stderr)
+        print("Type sentences, one per line, then Ctrl-D:", file=sys.stderr)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")  # what is not UTF-8
     texts = [printable(line.strip()) for line in sys.stdin if line.strip()]

@@ -75,6 +75,9 @@ def task_blocks(task: Task, folder: Path, out_dir: Path, missing: Missing) -> li
     for dataset in dict.fromkeys(key[0] for key in old):
         metrics = dict.fromkeys(key[1] for key in old if key[0] == dataset)
         flags = [METRICS[name].flag for name in metrics if name in METRICS]
+        of_dataset = [key for key in old if key[0] == dataset]
+        flags += ["--include_train_results"] * any(key[2] == "train" for key in of_dataset)
+        flags += ["--include_bleu_results"] * any(key[3].endswith("bleu") for key in of_dataset)
         command = " ".join(filter(None, [collect_command(task, dataset), *flags]))
         blocks.append(older(f"Results of {dataset} ({', '.join(metrics)})", command))
     for dataset in evaluated:
@@ -257,7 +260,8 @@ def source_blocks(root: Path, shown: dict[str, list[str]]) -> list[Block]:
     lines = []
     for task, datasets in shown.items():
         names = " ".join(datasets)
-        lines += [f"cd {task}"] + [f"./{stage}.sh {names}" for stage in STAGES]
+        stages = [*STAGES, *["logistic_runs"] * (task == "classification")]
+        lines += [f"cd {task}"] + [f"./{stage}.sh {names}" for stage in stages]
         lines += [f"python collect_{task}_stats.py --datasets {names} --out_file outputs/stats.pkl"]
         lines += [f"python plot_dynamics.py --datasets {names}"]
         lines += [f"python explore.py --dataset {name}" for name in datasets] + ["cd .."]

@@ -19,7 +19,6 @@ from attention_dynamics.analysis.onsets import OF_ALPHA
 from attention_dynamics.analysis.settings import FIGURES, Seed, Setting, Spread
 from attention_dynamics.analysis.tables import aligned, markdown_rows
 from attention_dynamics.analysis.task import Task
-from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
 from attention_dynamics.views import folders
 from attention_dynamics.views.drawing import (
@@ -89,8 +88,6 @@ def tabulate(args: argparse.Namespace, task: Task) -> None:
         if a dump is missing or damaged, or names are not one for each setting. Nothing is written.
     """
     names = folders.names_of(args, args.folders)
-    if len(set(names)) < len(names):
-        raise InputError(f"settings have the same name ({', '.join(names)}): give others")
     path = folders.csv_path(args, f"{args.dataset}_settings.csv")
     split = folders.split_of(args, task)
     found = settings.settings_of(names, measured(args, task, split))
