@@ -1,6 +1,7 @@
 """Beam search: against all hypotheses of a tiny vocabulary, greedy, and the plain way."""
 
 import itertools
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from attention_dynamics.analysis.ragged import Ragged
-from attention_dynamics.translation import data, decoding, model, plain
+from attention_dynamics.translation import data, decoding, evaluation, model, plain
 
 EOS, BOS = data.EOS, data.BOS
 CPU = torch.device("cpu")
@@ -238,3 +239,8 @@ def test_bleu_is_sacrebleu_of_the_texts(monkeypatch):
     expected = sacrebleu.corpus_bleu(texts, [pairs.references]).score
     assert decoding.bleu(None, dataset, pairs, CPU) == expected
     assert 0 < expected < 100
+
+
+def test_perplexity_of_a_training_that_fails():
+    assert evaluation.perplexity(1.5) == math.exp(1.5)
+    assert evaluation.perplexity(4e6) == math.inf and math.isnan(evaluation.perplexity(math.nan))
