@@ -384,7 +384,7 @@ def within(value: float | None, ends: tuple[float | None, float | None]) -> bool
 
 def digits(value: float | None, count: int = 3) -> str:
     """A number as text; a ξ that is None is never reached."""
-    return "never" if value is None else f"{round(value, count) + 0:,.{count}f}"
+    return "never" if value is None else tables.fixed(value, count, ",")
 
 
 def span(values: list[float], count: int = 3) -> str:

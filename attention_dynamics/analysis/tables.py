@@ -279,10 +279,14 @@ def decimals(key: str, best_perf: float) -> int:
     return 1 if percent else 3
 
 
+def fixed(value: float, digits: int, form: str = "") -> str:
+    """A number with so many decimals, and never "-0.000"; ``form`` is such as ``+`` or ``,``."""
+    return f"{round(value, digits) + 0:{form}.{digits}f}"
+
+
 def rounded(key: str, value: float, best_perf: float, sign: str = "") -> str:
     """A figure of a table, rounded; ``sign="+"`` writes a plus, too."""
-    digits = decimals(key, best_perf)
-    return f"{round(value, digits) + 0:{sign}.{digits}f}"  # + 0: no "-0.000"
+    return fixed(value, decimals(key, best_perf), sign)
 
 
 def figure(key: str, summary: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from attention_dynamics.analysis.dynamics import Measured
 from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.levels import symbols
 from attention_dynamics.analysis.metrics import METRICS
-from attention_dynamics.analysis.tables import aligned, decimals, percent
+from attention_dynamics.analysis.tables import aligned, decimals, fixed, percent
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
@@ -180,7 +180,7 @@ def figure(value: float | None, digits: int, sign: str = "", names: list[str] | 
         return "-"
     if math.isinf(value):
         return f"{names[value < 0]} never" if names else "never"
-    return f"{round(value, digits) + 0:{sign}.{digits}f}"  # + 0: no "-0.000"
+    return fixed(value, digits, sign)
 
 
 def notes(args: argparse.Namespace, names: list[str], settings: list[Measured]) -> list[str]:

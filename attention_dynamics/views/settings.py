@@ -17,7 +17,7 @@ from attention_dynamics.analysis.evidence import RunNames
 from attention_dynamics.analysis.metrics import METRICS
 from attention_dynamics.analysis.onsets import OF_ALPHA
 from attention_dynamics.analysis.settings import FIGURES, Seed, Setting, Spread
-from attention_dynamics.analysis.tables import aligned, markdown_rows
+from attention_dynamics.analysis.tables import aligned, fixed, markdown_rows
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.files import storage
 from attention_dynamics.views import folders
@@ -122,7 +122,7 @@ def measured(args: argparse.Namespace, task: Task, split: str) -> list[list[Seed
 def number(value: float, kind: str, percent: bool, sign: str = "") -> str:
     """A value as the table has it; ``percent``: performances are in percent, not shares."""
     digits = DIGITS.get(kind, 1 if percent else 3)
-    return f"{round(value, digits) + 0:{sign}.{digits}f}"  # + 0: no "-0.000"
+    return fixed(value, digits, sign)
 
 
 def cell(spread: Spread, kind: str, percent: bool, sign: str = "") -> str:
