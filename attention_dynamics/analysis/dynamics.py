@@ -176,8 +176,11 @@ def uncertainty(measured: Measured, resamples: int, seed: int) -> dict[str, Any]
         for key, agreements in measured.levels.items():
             if agreements is None:
                 continue
+            defined = ~np.isnan(resampled[key])
+            if not defined.any():
+                continue
             intervals[key] = bootstrap.interval(resampled[key])
-            xi = resampled[xi_of(key)]
+            xi = resampled[xi_of(key)][defined]
             xi_ends = bootstrap.interval(xi) or ()  # xi has no NaN
             intervals[xi_of(key)] = tuple(None if end == np.inf else end for end in xi_ends)
             xi_never[xi_of(key)] = float(np.mean(xi == np.inf))

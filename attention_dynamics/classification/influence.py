@@ -1,5 +1,7 @@
 """Gradient influence Δ of every token, from one backward pass."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,9 @@ def gradient_influence(
     the sum of their losses serves them all. α that is another model's counts as a constant.
     """
     embedded = model.embedding(tokens).detach().requires_grad_()
-    output = model.from_embedded(embedded, lengths, model.given(tokens, lengths))
-    (gradient,) = torch.autograd.grad(nll(output.score, labels).sum(), embedded)
+    # cuDNN has no backward pass for a model in eval mode
+    way = nullcontext() if model.training else torch.backends.cudnn.flags(enabled=False)
+    with way:
+        output = model.from_embedded(embedded, lengths, model.given(tokens, lengths))
+        (gradient,) = torch.autograd.grad(nll(output.score, labels).sum(), embedded)
     return output, -(gradient * embedded.detach()).sum(dim=1)

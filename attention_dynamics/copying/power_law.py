@@ -6,10 +6,12 @@ A time that is censored at step s contributes the probability that it is later t
 Without censored times this is least squares. The likelihood is maximized in the parameters
 (coefficients / sigma, 1 / sigma), in which it is concave (Olsen 1978), by Newton's method.
 
-Intervals: the bootstrap over seeds, within each setting. Of n seeds n - 1 are drawn, since drawing
-n would give intervals that are too narrow by the factor sqrt((n - 1) / n) (Rao and Wu 1988): much
-if seeds are few. They cover which seeds were trained, given that the law holds; they do not cover
-the choice of settings.
+Intervals: the bootstrap over seeds. A seed has the same initial weights in all settings of a
+vocabulary, so it is drawn for all of them at once. Of n seeds n - 1 are drawn, since drawing n
+would give intervals that are too narrow by the factor sqrt((n - 1) / n) (Rao and Wu 1988): much if
+seeds are few. For the same reason the intervals are stretched by the ratio of the quantiles of t and of
+the normal distribution. They cover which seeds were trained, given that the law holds; they do not
+cover the choice of settings.
 
 The law is compared with an exponential in length, which has ``length`` in place of ``log length``
 and as many parameters, by Akaike's criterion, and with a power law that may bend: one more term
@@ -179,16 +181,22 @@ def _least_squares(design: np.ndarray, values: np.ndarray, weights: np.ndarray) 
     return np.column_stack([found[:, :, 0] * theta[:, None], theta])
 
 
-def resampled(cells: Sequence, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Weights (resamples, rows) of a bootstrap within each cell; ``cells`` names that of a row."""
-    weights = np.ones((resamples, len(cells)))
-    rows_of: dict = {}
-    for row, cell in enumerate(cells):
-        rows_of.setdefault(cell, []).append(row)
-    for rows in rows_of.values():
-        if (n := len(rows)) > 1:
+def resampled(
+    vocabs: Sequence[int], seeds: Sequence[int], resamples: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Weights (resamples, rows) of a bootstrap over the seeds of each vocabulary.
+
+    Parameters
+    ----------
+    vocabs, seeds : of each row
+    """
+    weights = np.ones((resamples, len(seeds)))
+    for vocab in dict.fromkeys(vocabs):
+        here = np.asarray(vocabs) == vocab
+        names, which = np.unique(np.asarray(seeds)[here], return_inverse=True)
+        if (n := len(names)) > 1:
             drawn = rng.multinomial(n - 1, np.full(n, 1 / n), size=resamples)
-            weights[:, rows] = drawn * (n / (n - 1))
+            weights[:, here] = drawn[:, which] * (n / (n - 1))
     return weights
 
 
@@ -247,7 +255,10 @@ def law_of(
 
     weights = np.ones((1, len(cells)))
     # the same resamples for all laws of the same seeds
-    drawn = resampled(cells, resamples, np.random.default_rng(seed))
+    vocabs, seeds = [cell.vocab for cell in cells], [timing.seed for timing in timings]
+    drawn = resampled(vocabs, seeds, resamples, np.random.default_rng(seed))
+    freedom = len({*zip(vocabs, seeds)}) - len({*vocabs})
+    stretch = special.stdtrit(freedom, TAILS[1]) / special.ndtri(TAILS[1]) if freedom else 1.0
     best = fit_censored(design, values, observed, weights)
     again = fit_censored(design, values, observed, drawn)
     delta_aic = preferred = np.nan
@@ -265,10 +276,11 @@ def law_of(
         curvature = _coefficient(
             fit_censored(bent, values, observed, weights).coefficients[0, -1],
             fit_censored(bent, values, observed, drawn).coefficients[:, -1],
+            stretch,
         )
     names = ["intercept", *terms]
     found = {
-        name: _coefficient(best.coefficients[0, i], again.coefficients[:, i])
+        name: _coefficient(best.coefficients[0, i], again.coefficients[:, i], stretch)
         for i, name in enumerate(names)
     }
     seen = values[observed]
@@ -281,7 +293,7 @@ def law_of(
         censored=int((~observed).sum()),
         intercept=found.pop("intercept").value,
         coefficients=found,
-        r2=float(1 - (residuals**2).sum() / total) if total and observed.all() else np.nan,
+        r2=float(1 - (residuals**2).sum() / total) if np.ptp(seen) and observed.all() else np.nan,
         sigma=float(best.sigma[0]),
         spread=_spread(cells, values, observed),
         delta_aic=delta_aic,
@@ -290,8 +302,8 @@ def law_of(
     )
 
 
-def _coefficient(value: float, again: np.ndarray) -> Coefficient:
-    low, high = np.quantile(again, TAILS)
+def _coefficient(value: float, again: np.ndarray, stretch: float) -> Coefficient:
+    low, high = value + stretch * (np.quantile(again, TAILS) - value)
     return Coefficient(float(value), float(low), float(high))
 
 

@@ -33,12 +33,12 @@ PAIRS_AT_ONCE = 512  # pairs whose logits are made at a time: they then stay in 
 SAFE_TOTALS = 1e-20, 1e30
 
 
-@torch.no_grad()
 def perplexity(loss: float) -> float:
     """``exp(loss)`` of the loss per token; infinite, not an error, if the loss is huge."""
     return math.exp(loss) if not loss > 700 else math.inf
 
 
+@torch.no_grad()
 def validate(model: Translator, pairs: Pairs, device: torch.device) -> tuple[float, float]:
     """Mean negative log-likelihood of a target token, and token accuracy in percent.
 

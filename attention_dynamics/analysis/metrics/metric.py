@@ -44,10 +44,12 @@ class Metric:
         Raises
         ------
         ValueError
-            if the rows of u and v differ in length.
+            if the rows of u and v differ in length, or an entry is NaN.
         """
         if not np.array_equal(u.offsets, v.offsets):
             raise ValueError("the rows of u and v differ in length")
+        if np.isnan(u.values).any() or np.isnan(v.values).any():
+            raise ValueError("u or v has entries that are not a number")
         return mean_agreement(self.match(u.values, v.values, u.offsets))
 
     def shuffled(
