@@ -2,9 +2,10 @@
 
 import re
 
-# What a terminal obeys (controls, line ends, a reversal of the direction), and what no UTF-8 has:
-# halves of surrogate pairs, as JSON can hold, and as Python reads names that are not UTF-8.
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# What a terminal obeys (controls, line ends, a reversal of the direction), what XML forbids, and
+# what no UTF-8 has: halves of surrogate pairs, as JSON can hold, and as Python reads names that are
+# not UTF-8.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 def printable(text: str) -> str:

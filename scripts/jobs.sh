@@ -39,7 +39,7 @@ read_arguments() {
 find_python() {
   if [ -n "${PYTHON:-}" ]; then
     echo "$PYTHON"
-  elif [ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]; then
+  elif [ -n "${VIRTUAL_ENV:-}" ] || { [ -n "${CONDA_PREFIX:-}" ] && [ "${CONDA_DEFAULT_ENV:-}" != base ]; }; then
     echo python
   elif [ -x "$ROOT/.venv/bin/python" ]; then
     echo "$ROOT/.venv/bin/python"
@@ -66,7 +66,7 @@ run_job() { # one word: LABEL|SCRIPT FLAGS …
 }
 
 run_jobs() {
-  local task=$1 stage=$2 jobs
+  local task=$1 stage=$2 jobs stopped=""
   shift 2
   read_arguments "$@"
   JOBS=${JOBS:-1}
@@ -79,7 +79,7 @@ run_jobs() {
     PYTHONPATH=$ROOT "$PYTHON" -m attention_dynamics.estimates "$task" <<<"$jobs"
     return
   fi
-  FAILED=$(mktemp)
+  FAILED=$(mktemp 2>/dev/null) || die "no temporary file can be made in ${TMPDIR:-/tmp}"
   trap 'rm -f "$FAILED"' EXIT
   if [ "$JOBS" -gt 1 ] && [ -z "${OMP_NUM_THREADS:-}" ]; then
     OMP_NUM_THREADS=$(($(getconf _NPROCESSORS_ONLN) / JOBS))
@@ -88,9 +88,10 @@ run_jobs() {
   fi
   export JOBS PYTHON FAILED PYTHONUNBUFFERED=1
   export -f run_job
-  tr '\n' '\0' <<<"$jobs" | xargs -0 -n 1 -P "$JOBS" bash -c 'run_job "$1"' _
-  if [ -s "$FAILED" ]; then
-    echo "$(basename "$0"): failed:" >&2
+  tr '\n' '\0' <<<"$jobs" | xargs -0 -n 1 -P "$JOBS" bash -c 'run_job "$1"; exit 0' _ ||
+    stopped=" stopped before all jobs had run"
+  if [ -s "$FAILED" ] || [ -n "$stopped" ]; then
+    echo "$(basename "$0"): failed:$stopped" >&2
     sed 's/^/  python /' "$FAILED" >&2
     exit 1
   fi

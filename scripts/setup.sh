@@ -4,11 +4,16 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CANDIDATES="python3 python3.13 python3.12 python3.11 python3.14 python"
 
+is_supported() {
+  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null
+}
+
 suitable_python() {
-  local candidate
-  for candidate in ${PYTHON:-$CANDIDATES}; do
-    if "$candidate" -c 'import sys, venv, ensurepip
-sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then
+  local candidate candidates
+  read -ra candidates <<<"$CANDIDATES"
+  [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
+  for candidate in "${candidates[@]}"; do
+    if is_supported "$candidate" && "$candidate" -c 'import venv, ensurepip' 2>/dev/null; then
       echo "$candidate"
       return
     fi
@@ -23,10 +28,12 @@ END
 set_up() {
   local wanted python
   wanted=$(cd "$ROOT" && cat requirements.txt constraints.txt requirements.lock pyproject.toml | cksum)
-  if [ "$(cat "$ROOT/.venv/installed" 2>/dev/null)" != "$wanted $ROOT" ]; then
+  if ! is_supported "$ROOT/.venv/bin/python" ||
+    [ "$(cat "$ROOT/.venv/installed" 2>/dev/null)" != "$wanted $ROOT" ]; then
     python=$(suitable_python) || exit 2
     echo "Setting up .venv with $("$python" --version); this is done once."
-    if [ ! -x "$ROOT/.venv/bin/python" ] || ! "$ROOT/.venv/bin/python" -c 'import pip' 2>/dev/null; then
+    if ! is_supported "$ROOT/.venv/bin/python" ||
+      ! "$ROOT/.venv/bin/python" -c 'import pip' 2>/dev/null; then
       rm -rf "$ROOT/.venv" && "$python" -m venv "$ROOT/.venv" || exit 2
     fi
     # The second line brings torch and this package: pip can check the hashes of neither.

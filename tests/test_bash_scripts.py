@@ -236,6 +236,29 @@ def test_settings_are_evaluated_where_they_were_trained(able_python):
     assert dump.endswith(f"--outputs_dir outputs/settings/attention_until {flags}")
 
 
+def test_a_stop_before_all_jobs_is_a_failure(able_python):
+    able_python.write_text(
+        "#!/bin/sh\ncase $* in *train_classifier*) kill -9 $PPID ;; *) exec "
+        f'{sys.executable} "$@" ;; esac\n'
+    )
+    end = run("classification/train_runs.sh", "SNS", PYTHON=str(able_python))
+    assert end.returncode == 1 and "stopped before all jobs had run" in end.stderr
+
+
+@pytest.mark.parametrize(("name", "found"), [("base", ".venv"), ("mine", "python")])
+def test_the_environment_that_is_active(name, found, tmp_path):
+    """The base of conda, which is always active, is not chosen before .venv."""
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").write_text("#!/bin/sh\n")
+    (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "jobs.sh", tmp_path / "scripts")
+    environment = {"PATH": os.environ["PATH"], "CONDA_PREFIX": "/opt", "CONDA_DEFAULT_ENV": name}
+    command = ["bash", "-c", f". {tmp_path}/scripts/jobs.sh; find_python"]
+    end = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert found in end.stdout and (found == ".venv") == (".venv" in end.stdout)
+
+
 def test_an_unknown_setting(python):
     end = run("classification/settings_runs.sh", "SNS", PYTHON=str(python), SETTINGS_ONLY="gur")
     assert end.returncode == 2 and end.stdout == ""
@@ -275,6 +298,7 @@ def test_a_failure_shows_through_the_root_script(python):
         ("classification/dump_logs.sh", ["SNS", "--runs", "a b"], {}, "'a b' cannot be passed on"),
         ("classification/dump_logs.sh", ["SNS"], {"JOBS": "0"}, "JOBS=0"),
         ("classification/dump_logs.sh", ["SNS"], {"JOBS": "two"}, "JOBS=two"),
+        ("classification/dump_logs.sh", ["SNS"], {"TMPDIR": "/nowhere"}, "no temporary file"),
         ("quickstart.sh", ["fast"], {}, "takes no arguments"),
     ],
 )

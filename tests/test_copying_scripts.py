@@ -155,7 +155,9 @@ class TestSeq2seq:
             next(step for step, a in zip(h["step"], h["token_accuracy"]) if a > 0.95)
             for h in load(path)["histories"].values()
         ]
-        assert "2 of 2 seeds learned to copy (token accuracy over 0.95), half of them by step "
+        assert (
+            "2 of 2 seeds learned to copy (token accuracy over 0.95), half of them by step " in out
+        )
         assert f"half of them by step {np.median(at):g}" in out
         assert f"copies from step {at[0]}" in out
 

@@ -360,6 +360,7 @@ class TestPage:
         assert result[1].splitlines()[0] == left_out and 0 < len(kept) < 40
         data, arrays = read_page(out)
         assert [sentence["number"] for sentence in data["sentences"]] == kept.tolist()
+        assert data["left_out"] == 40 - len(kept)
         whole = agreements_of(page[0], page[1], "pairs-0")[..., kept]
         assert (agreements_of(data, arrays, "pairs-0") == whole).all()
         mean = whole[0, ITERATIONS.index(data["gold_iteration"]), 1].mean()
@@ -949,6 +950,7 @@ class TestClassificationInBrowser:
         again.run("location.hash = '#sentence=4000&run=harm&alpha=x&sort=y&row=-3'")
         again.settled()
         assert again.sentence == 7 and "4000 is not in this page" in again.text("#spoken")
+        assert again.run("return state.row") == 0
 
     def test_the_view_as_csv_and_svg(self, browser, page, dump, tmp_path):
         browser.execute_cdp_cmd(

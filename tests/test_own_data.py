@@ -248,6 +248,7 @@ GOOD = "text,label\n" + "".join(f"t{i},{'ab'[i % 2]}\n" for i in range(20))
         ("x.csv", GOOD.replace("label", "Text"), [], "text and Text are there: choose with --text"),
         ("x.csv", GOOD.replace("label", "text"), [], "has the column text twice"),
         ("x.csv", GOOD, ["--label", "text"], "are the same column, text"),
+        ("x.csv", GOOD, ["--text", "1", "--label", "1"], "--text and --label are the same column"),
         ("x.csv", GOOD, ["--text", "1", "--label", "3"], "has columns 1 to 2, not all of 1, 3"),
         ("x.csv", GOOD, ["--text", "1", "--label", "2"], "a header.* --text text --label label"),
         (

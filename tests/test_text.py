@@ -18,13 +18,13 @@ from attention_dynamics.views.figures import FIGURES
 from attention_dynamics.views.figures.figure import Material
 
 HALF = "\ud83d"  # of an emoji, as a text cut in the middle has it
-WORDS = [HALF, f"x{HALF}", "\udce9", "\x1b[31m", "$x", "<b>y", "\u202ez", "two\nlines"]
+WORDS = [HALF, f"x{HALF}", "\udce9", "\x1b[31m", "$x", "us$$", "<b>y", "\u202ez", "two\nlines"]
 OUTPUTS = {"classification": classification_outputs, "translation": translation_outputs}
 TASKS = {"classification": TASK, "translation": TRANSLATION}
 
 
 def test_printable():
-    assert printable(f"{HALF}a\x1b[31mb\u202e\n") == "�a�[31mb��"
+    assert printable(f"{HALF}a\x1b[31mb\u202e\n\uffff") == "�a�[31mb���"
     plain = "naïve 😀 مى\u200cخواهم ₂ 中文 \xa0"
     assert printable(plain) == written_out(plain) == plain
     assert written_out(f"{HALF}a") == "\\ud83da"

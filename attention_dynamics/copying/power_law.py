@@ -9,9 +9,9 @@ Without censored times this is least squares. The likelihood is maximized in the
 Intervals: the bootstrap over seeds. A seed has the same initial weights in all settings of a
 vocabulary, so it is drawn for all of them at once. Of n seeds n - 1 are drawn, since drawing n
 would give intervals that are too narrow by the factor sqrt((n - 1) / n) (Rao and Wu 1988): much if
-seeds are few. For the same reason the intervals are stretched by the ratio of the quantiles of t and of
-the normal distribution. They cover which seeds were trained, given that the law holds; they do not
-cover the choice of settings.
+seeds are few. For the same reason the intervals are stretched by the ratio of the quantiles of t
+and of the normal distribution. They cover which seeds were trained, given that the law holds; they
+do not cover the choice of settings.
 
 The law is compared with an exponential in length, which has ``length`` in place of ``log length``
 and as many parameters, by Akaike's criterion, and with a power law that may bend: one more term

@@ -4,6 +4,7 @@ import contextlib
 import fnmatch
 import gzip
 import io
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -14,12 +15,19 @@ from typing import IO, Any
 from attention_dynamics.cli import InputError
 
 # What the standard library raises over damaged bytes; RuntimeError is an encrypted zip.
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile)
+DAMAGE: tuple[type[Exception], ...] = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError),
+    *(ValueError, struct.error),
+)
+with contextlib.suppress(ImportError):  # some builds of Python lack it
+    import lzma
+
+    DAMAGE = (*DAMAGE, lzma.LZMAError)
 # Text is compressed to a fifth or so; what unpacks to more than this is no text.
 LARGEST_RATIO = 100
 SMALL = 1 << 24  # bytes that any archive may unpack to
 LONGEST_LINE = 1 << 24  # bytes
-UNREADABLE = (*DAMAGE, RuntimeError, NotImplementedError, OSError)
+UNREADABLE: tuple[type[Exception], ...] = (*DAMAGE, RuntimeError, NotImplementedError, OSError)
 
 File = IO[bytes] | gzip.GzipFile
 Files = Generator[tuple[str, File], None, None]
@@ -43,11 +51,34 @@ class _Stream(io.RawIOBase):
             block = self.file.read(len(buffer))
         self.budget[0] -= len(block)
         if self.budget[0] < 0:
-            raise InputError(
-                f"{self.path} unpacks to more than {LARGEST_RATIO} times its size: it is not text"
-            )
+            raise _too_much(self.path)
         buffer[: len(block)] = block
         return len(block)
+
+
+class _Unzipped(gzip.GzipFile):
+    """A gz that gives no more than any archive may: what tarfile reads for itself counts, too."""
+
+    def __init__(self, file: IO[bytes], path: Path):
+        super().__init__(fileobj=file)
+        self.path, self.most = path, _most(path.stat().st_size)
+
+    def read(self, size: int | None = -1) -> bytes:
+        if (size or 0) > self.most:
+            raise _too_much(self.path)
+        block = super().read(size)
+        if self.tell() > self.most:
+            raise _too_much(self.path)
+        return block
+
+
+def _most(size: int) -> int:
+    """Bytes that an archive of this size may unpack to."""
+    return SMALL + LARGEST_RATIO * size
+
+
+def _too_much(path: Path) -> InputError:
+    return InputError(f"{path} unpacks to more than {LARGEST_RATIO} times its size: it is not text")
 
 
 def read_files(
@@ -76,7 +107,7 @@ def read_files(
     for path in paths:
         with _explained(path):
             size = sum(p.stat().st_size for p in ([path] if path.is_file() else path.rglob("*")))
-        budget = [SMALL + LARGEST_RATIO * size]
+        budget = [_most(size)]
         with contextlib.closing(_open_all(path, patterns)) as files:
             for name, file in files:
                 pattern = _match(name, patterns)
@@ -125,7 +156,7 @@ def _open_all(path: Path, patterns: Sequence[str]) -> Files:
             if magic == b"PK\x03\x04":
                 yield from _zip_files(file)
             elif magic[:2] == b"\x1f\x8b":
-                with gzip.open(file) as unzipped:
+                with _Unzipped(file, path) as unzipped:
                     yield from _tar_files(unzipped, path, path.name.removesuffix(".gz"))
             else:
                 yield from _tar_files(file, path, path.name)

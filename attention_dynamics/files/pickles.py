@@ -1,7 +1,7 @@
 """Reading a pickle of numpy arrays and plain containers, and nothing else.
 
 A pickle can call any function, and a small one can ask for any amount of memory or never end. This
-reader admits the few constructors that arrays need, and takes no more memory than a few times the
+reader admits the few constructors that arrays need, and takes memory and time in proportion to the
 size of the file. It is Python's own reader in Python, which counts as it goes; the arrays, which
 are most of a file, are read at the speed of the disk.
 """
@@ -26,6 +26,8 @@ class _Dtype:
         if not re.fullmatch(r"[biufcSUV?]\d*", code):
             raise pickle.UnpicklingError(f"it has an array of {code!r}")
         self.dtype = np.dtype(code)
+        if not self.dtype.itemsize:  # any number of them would fit
+            raise pickle.UnpicklingError("it has an array of nothing")
 
     def __setstate__(self, state: tuple) -> None:
         _, byte_order, subdtype, names, fields, *_ = state
@@ -128,6 +130,12 @@ class _Reader(_Unpickler):  # type: ignore[misc]
         (size,) = struct.unpack("<Q", self.read(8))
         self.append(bytearray(self.read(size)))
 
+    def load_reduce(self) -> None:
+        if not isinstance(self.stack[-1], tuple):
+            raise pickle.UnpicklingError("it calls with what is no tuple")
+        self.spend(sum(len(a) for a in self.stack[-1] if isinstance(a, (bytes, bytearray))))
+        super().load_reduce()
+
     def load_build(self) -> None:
         state, target = self.stack[-1], self.stack[-2]
         if not isinstance(target, (_Array, _Dtype)) or not isinstance(state, tuple):
@@ -136,11 +144,11 @@ class _Reader(_Unpickler):  # type: ignore[misc]
         super().load_build()
 
     def load_setitem(self) -> None:
-        self.admit_keys(self.stack[-2:-1])
+        self.admit_keys(self.stack[-2:-1], self.stack[-3])
         super().load_setitem()
 
     def load_setitems(self) -> None:
-        self.admit_keys(self.stack[::2])
+        self.admit_keys(self.stack[::2], self.metastack[-1][-1])
         super().load_setitems()
 
     def load_dict(self) -> None:
@@ -155,15 +163,30 @@ class _Reader(_Unpickler):  # type: ignore[misc]
         self.admit_keys(self.stack)
         super().load_frozenset()
 
-    def admit_keys(self, keys: list) -> None:
-        """Hashing nested tuples takes time that grows exponentially with the size of the file."""
-        for key in keys:
-            if isinstance(key, tuple):
-                if any(isinstance(part, tuple) for part in key):
-                    raise pickle.UnpicklingError("it has a tuple of tuples as a key")
-                self.spend(len(key))
+    def admit_keys(self, keys: list, target: Any = None) -> None:
+        """Hashing nested tuples takes time that grows exponentially with the size of the file.
 
-    for name in ("BYTEARRAY8", "BUILD", "SETITEM", "SETITEMS", "DICT", "ADDITEMS", "FROZENSET"):
+        ``target`` gets the keys: an array would also take them.
+        """
+        if not isinstance(target, (dict, type(None))):
+            raise pickle.UnpicklingError("it sets items of what is no dict")
+        for key in keys:
+            parts = key if isinstance(key, tuple) else (key,)
+            if any(isinstance(part, tuple) for part in parts):
+                raise pickle.UnpicklingError("it has a tuple of tuples as a key")
+            self.spend(len(parts) - 1)
+            self.spend(sum(part.bit_length() >> 6 for part in parts if isinstance(part, int)))
+
+    for name in (
+        "BYTEARRAY8",
+        "REDUCE",
+        "BUILD",
+        "SETITEM",
+        "SETITEMS",
+        "DICT",
+        "ADDITEMS",
+        "FROZENSET",
+    ):
         dispatch[getattr(pickle, name)[0]] = locals()[f"load_{name.lower()}"]
     del name
 

@@ -116,6 +116,9 @@ def read_columns(path: Path, columns: Sequence[Column]) -> Rows:
         if not all(1 <= number <= len(header) for number in numbers):
             wanted = ", ".join(map(str, numbers))
             raise InputError(f"{path} has columns 1 to {len(header)}, not all of {wanted}")
+        if len({*numbers}) < len(numbers):
+            flags = " and ".join(column.flag for column in columns)
+            raise InputError(f"{path}: {flags} are the same column, {numbers[0]}")
         places = [number - 1 for number in numbers]
         if all(header[p].lower() in c.usual for p, c in zip(places, columns)):
             names = " ".join(f"{c.flag} {header[p]}" for p, c in zip(places, columns))

@@ -103,8 +103,8 @@ def explore(args: argparse.Namespace, task: Task) -> None:
     sentences = every_sentence.take(in_split)
     numbers = np.arange(in_split.start, in_split.stop)  # in the dump, as plot_dynamics.py has them
     fitting = _fitting(sentences, len(names) * len(runs.iterations) * len(columns))
-    if len(fitting) < len(numbers):
-        print(f"{len(numbers) - len(fitting)} sentences are too long for a page, and left out")
+    if left_out := len(numbers) - len(fitting):
+        print(f"{left_out} sentences are too long for a page, and left out")
         if not len(fitting):
             raise InputError(f"no sentence of --split {args.split} fits a page")
         evidence = _at(evidence, sentences, fitting)
@@ -127,6 +127,7 @@ def explore(args: argparse.Namespace, task: Task) -> None:
         "dataset": args.dataset,
         "split": args.split,
         "split_size": len(sentences),
+        "left_out": left_out,
         "task": task.name,
         "labels": labels,
         "iterations": runs.iterations,

@@ -221,7 +221,7 @@ def text_width(tokens: list[str]) -> float:
     """Of the longest token, in inches."""
     from matplotlib.textpath import TextPath
 
-    paths = (TextPath((0, 0), token, size=LARGEST_TEXT, usetex=False) for token in tokens)
+    paths = (TextPath((0, 0), plain(token), size=LARGEST_TEXT, usetex=False) for token in tokens)
     return max(float(path.get_extents().width) for path in paths) * POINT
 
 
