@@ -24,7 +24,7 @@ SIZES = {
 }
 # Words of the history, the sizes of files and the results depend on these alone.
 TIMED = {"run.json", "resume.pt"}  # they record seconds
-SECONDS = 60  # a stage that takes longer never ends
+SECONDS = 300  # a stage that takes longer, also on a busy machine, never ends
 
 
 class Stage(NamedTuple):
