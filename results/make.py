@@ -177,7 +177,7 @@ def costs(name: str) -> dict[str, Any]:
         if before and line["stage"] in RESUMED:
             line = line | {key: before[key] + line[key] for key in ("seconds", "cpu_seconds")}
         found[line["stage"]] = line
-    commits = {str(line["commit"]): None for line in lines if line["stage"] in RESUMED}
+    commits = {line["commit"]: None for line in lines if line["stage"] in RESUMED}
     interrupted = any(line["stage"] == "train_runs" and line["status"] for line in lines)
     peak = max(line["peak_mib"] for line in lines)
     return found | {
@@ -227,7 +227,10 @@ def rows(name: str, **where: Any) -> list[dict[str, Any]]:
     kept = [row for row in found if all(row[key] == str(value) for key, value in where.items())]
     if not kept:
         raise KeyError(f"{name} has no line with {where}")
-    return [{key: value_of(text) for key, text in row.items()} for row in kept]
+    return [
+        {key: text if key == "commit" else value_of(text) for key, text in row.items()}
+        for row in kept
+    ]
 
 
 def row(name: str, **where: Any) -> dict[str, Any]:

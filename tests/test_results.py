@@ -20,7 +20,6 @@ NOT_YET = {
     "### What can be learned without attention",
     "### Good and bad heads",
     "## Translation: multi30k, 6,000 steps",
-    "## Classification: IMDB, 300 steps",
 }
 MEASURED = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])|± ?\d")
 
