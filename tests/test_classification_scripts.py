@@ -999,7 +999,7 @@ class TestBadInput:
             ({"iteration": "0"}, ["\"iteration\" is '0'"]),
             ({"uniform": 0}, ['"uniform" is 0']),
             ({"lr": 1}, ['"lr" is unknown']),
-            ({"iteration": 5}, ["Normal_A at 5 is there twice"]),
+            ({"iteration": 5}, ["Normal_A at 5 is listed twice"]),
         ],
     )
     def test_evaluation_list(self, workplace, capsys, change, words):

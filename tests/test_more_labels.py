@@ -343,7 +343,7 @@ class TestStages:
         n_rows = len(dump["sentences"]["tokens"]) * len(dump["alpha"])
         lines = (outputs / "toy_export" / "tokens.csv").read_text().splitlines()
         assert len(lines) == 1 + n_rows and "score" not in lines[0]
-        header = (outputs / "toy_words.csv").read_text().partition("\n")[0]
+        header = (outputs / "toy_word_means.csv").read_text().partition("\n")[0]
         assert "mean_beta" in header and "score" not in header
 
     def test_the_table(self, outputs):

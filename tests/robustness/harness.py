@@ -107,6 +107,8 @@ def started(
     """A stage in a child, and the folder of its output. ``before`` is called in the child."""
     argv = [*flags_of(root, stage), *more]
     with tempfile.TemporaryDirectory() as folder:
+        for name in ("out", "err"):  # a child that is killed at once has written nothing
+            (Path(folder) / name).touch()
         sys.stdout.flush()
         child = os.fork()
         if child == 0:
