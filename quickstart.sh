@@ -68,12 +68,12 @@ for task in classification translation; do
 done
 cat <<END
 
-Attention comes to lie on the words that a model with uniform attention finds telling: A(α, βᵘᶠ),
+Attention moves to the words that have evidence in a model with uniform attention: A(α, βᵘᶠ),
 A(βᵘᶠ, βᵖˣ) and A(Δ, βᵘᶠ) are far above what shuffled attention gives, Â. The attention of other
 seeds agrees with the gold run's as well as that once accuracy has reached ξ.
 
-Where every sequence has the same tokens, the permutations, no token is evidence for another output
-than the next one, and attention is late or never learned: SequenceCopying/outputs/toy.png
+All permutations have the same tokens, so no token is evidence for one output more than for
+another. Attention is learned late or never: SequenceCopying/outputs/toy.png
 END
 step "All of it in one report"
 "$PYTHON" report.py

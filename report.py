@@ -1,6 +1,6 @@
 """Gather tables, figures and explorers into one report.
 
-What is missing or older than the dump that it comes from is named, with the command that makes it.
+Missing or outdated results are listed, with the command that makes them.
 
 reads:   what the stages wrote: outputs/, models/ and logs/ in the three folders
 writes:  report/index.html and report/results.md, and copies of figures and explorers beside them,
@@ -35,7 +35,7 @@ TASKS = [CLASSIFICATION, TRANSLATION]
 def parse_args():
     here = Path(__file__).resolve().parent
     parser = cli.Parser(__doc__)
-    parser.add_argument("--root", type=Path, default=here, help="folder of the tasks' folders")
+    parser.add_argument("--root", type=Path, default=here, help="folder of classification/ and translation/")
     parser.add_argument("--out_dir", type=Path, help="folder to write (default: report)")
     return parser.parse_args()
 

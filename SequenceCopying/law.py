@@ -3,8 +3,8 @@
 Copiers are trained until they copy and attend to what they copy, a few seeds for each setting of
 a grid. The times are fitted as log steps = log c + a log length + b log vocab + d [repetition], by
 maximum likelihood with censored times, and compared with an exponential in length. A run that was
-interrupted resumes and ends with the same bytes; one with more settings or seeds uses the models
-that are there.
+interrupted resumes and ends with the same bytes; with more settings or seeds it reuses existing
+models.
 
 reads:   nothing: sequences are drawn at random from the seeds
 writes:  logs/<name>/: every model's learning curve; outputs/<name>.csv: every model's times;

@@ -3,8 +3,8 @@
 Over one base model, heads are drawn from seeds, and each is tried alone. A head is good if the
 model learns to copy with it for each of several data seeds, bad if it fails for each. Then models
 of eight heads are trained: all bad, one good among bad ones, and random ones (heads 0, 1, ... in
-order). A run that was interrupted resumes and ends with the same bytes; one with other counts uses
-the models that are there.
+order). A run that was interrupted resumes and ends with the same bytes; with other counts it reuses
+existing models.
 
 reads:   nothing: sequences are drawn at random from the seeds
 writes:  re_8headcomb.pkl: (bad, good, random), each {tuple of head seeds: history}; a history is a

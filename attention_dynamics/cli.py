@@ -284,7 +284,7 @@ def add_model_config(parser: Parser, script: str) -> None:
         "--config",
         type=Path,
         default=Path(script).resolve().parent / "configs" / "model.json",
-        help="the model's sizes",
+        help="model configuration: sizes and encoder",
     )
 
 

@@ -1,4 +1,4 @@
-"""Collect the figures of the paper's tables: agreement over training, and the accuracy by then.
+"""Collect the values of the paper's tables: agreement over training, and the accuracy reached.
 
 reads:   in outputs/: <dataset>_logs.pkl, from eval_dump.py; <dataset>embedding<embed_dim>beta.pkl,
          from embedding_beta.py; <dataset>_logistic_beta.pkl, from logistic_beta.py, if it is there

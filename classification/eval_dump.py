@@ -1,9 +1,9 @@
 """Evaluate saved checkpoints: alpha, beta and Delta on test and training sentences.
 
 The published checkpoints of the dataset are evaluated, or those that configs/<dataset>.json (or
-<dataset>_log.json) lists; of your own data without a list, those that all runs saved. A listed
-iteration past the end of training is left out. If it is interrupted, the same command resumes; run
-again later, it adds what is new.
+<dataset>_log.json) lists; for your own data without a list, those that all runs saved. A listed
+iteration past the end of training is left out. The same command resumes after an
+interruption, and later adds new checkpoints.
 
 reads:   models/<dataset>/, from train_classifier.py; data/
 writes:  outputs/<dataset>_logs.pkl (attention_dynamics/analysis/dump.py describes it)

@@ -1,4 +1,4 @@
-"""Write a page to look at training with: does attention (alpha) go where the evidence (beta^uf) is?
+"""Write an interactive page: does attention (alpha) go where the evidence (beta^uf) is?
 
 reads:   outputs/<dataset>_logs.pkl, from eval_dump.py; the word baseline of embedding_beta.py, if
          there

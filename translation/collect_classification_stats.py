@@ -1,4 +1,4 @@
-"""The name by which the published README calls collect_translation_stats.py, in this folder too."""
+"""Alias of collect_translation_stats.py: the published README uses this name."""
 
 import runpy
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Collect the figures of the paper's tables: agreement over training, and the accuracy by then.
+"""Collect the values of the paper's tables: agreement over training, and the accuracy reached.
 
 reads:   outputs/<dataset>_logs.pkl, from eval_dump.py;
          outputs/<dataset>embedding<embed_dim>translation.pkl, from embedding_beta.py

@@ -1,4 +1,4 @@
-"""Compare two settings, such as two encoders: every figure of the table, and how sure it is.
+"""Compare two settings, such as two encoders: every value of the table, and how sure it is.
 
 A setting is a folder of outputs: run eval_dump.py and embedding_beta.py with --outputs_dir. The
 sentences that both settings evaluated are paired.

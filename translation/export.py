@@ -12,7 +12,7 @@ writes:  in outputs/<dataset>_export/: tokens.csv, tokens.parquet, columns.npz, 
 next:    your own analysis
 
 example:
-  python export.py --dataset multi30k --format csv --runs Normal_A uniform --iterations 250
+  python export.py --dataset multi30k --format csv --runs Normal_A uniform --iterations 500
 """
 
 from attention_dynamics import cli

@@ -1,4 +1,4 @@
-"""Tabulate settings, such as encoders or interventions: every figure over seeds, with differences.
+"""Tabulate settings, such as encoders or interventions: every value over seeds, with differences.
 
 A setting is a folder of outputs: run eval_dump.py with --outputs_dir. Each normal run in turn is
 the gold run; the first setting is the reference. Settings may differ in their evaluated iterations.

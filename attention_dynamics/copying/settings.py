@@ -64,7 +64,7 @@ def add_settings(parser: cli.Parser) -> None:
         "--steps_s1",
         type=number,
         default=200,
-        help="training steps; training ends at the last evaluation before this",
+        help="training steps; training stops after the last evaluation within them",
     )
     parser.add_argument(
         "--eval_every", "--save_every", type=number, default=10, help="steps between evaluations"

@@ -26,7 +26,8 @@ def add_flag(parser: cli.Parser) -> None:
     parser.add_argument(
         "--wait",
         action="store_true",
-        help="if another process works on the same results, wait for it (default: say so and end)",
+        help="if another process works on the same results, wait for it (default: exit with a "
+        "message)",
     )
 
 
