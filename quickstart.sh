@@ -26,33 +26,27 @@ step() {
   echo "== $1"
 }
 
+stages() { # TASK RUNS
+  "$PYTHON" prepare_data.py --dataset toy
+  step "Training: $2, one with uniform attention"
+  ./train_runs.sh toy
+  step "Evaluation: alpha, beta and Delta at each checkpoint"
+  ./dump_logs.sh toy
+  step "Word baseline: beta^px"
+  ./embedding_runs.sh toy
+  "$PYTHON" "collect_$1_stats.py" --datasets toy --out_file outputs/toy_stats.pkl \
+    >outputs/toy_table.txt
+  "$PYTHON" plot_dynamics.py --datasets toy --stats outputs/toy_stats.pkl
+  "$PYTHON" explore.py --dataset toy
+}
+
 cd classification
 step "Classification, toy data: a few keywords decide the label among filler words"
-"$PYTHON" prepare_data.py --dataset toy
-step "Training: six runs with attention (one is the gold run), one with uniform attention"
-./train_runs.sh toy
-step "Evaluation: alpha, beta and Delta at each checkpoint"
-./dump_logs.sh toy
-step "Word baseline: beta^px"
-./embedding_runs.sh toy
-"$PYTHON" collect_classification_stats.py --datasets toy --out_file outputs/toy_stats.pkl \
-  >outputs/toy_table.txt
-"$PYTHON" plot_dynamics.py --datasets toy --stats outputs/toy_stats.pkl
-"$PYTHON" explore.py --dataset toy
+stages classification "six runs with attention (one is the gold run)"
 
 cd ../translation
 step "Translation, toy data: word for word by a lexicon, with local reordering"
-"$PYTHON" prepare_data.py --dataset toy
-step "Training: four runs with attention, one with uniform attention"
-./train_runs.sh toy
-step "Evaluation: alpha, beta and Delta at each checkpoint"
-./dump_logs.sh toy
-step "Word baseline: beta^px"
-./embedding_runs.sh toy
-"$PYTHON" collect_translation_stats.py --datasets toy --out_file outputs/toy_stats.pkl \
-  >outputs/toy_table.txt
-"$PYTHON" plot_dynamics.py --datasets toy --stats outputs/toy_stats.pkl
-"$PYTHON" explore.py --dataset toy
+stages translation "four runs with attention"
 
 cd ../SequenceCopying
 step "Sequence copying, small: permutations of 20 tokens against 20 of 30, four seeds each"

@@ -35,7 +35,8 @@ TASKS = [CLASSIFICATION, TRANSLATION]
 def parse_args():
     here = Path(__file__).resolve().parent
     parser = cli.Parser(__doc__)
-    parser.add_argument("--root", type=Path, default=here, help="folder of classification/ and translation/")
+    where = "folder of classification/ and translation/"
+    parser.add_argument("--root", type=Path, default=here, help=where)
     parser.add_argument("--out_dir", type=Path, help="folder to write (default: report)")
     return parser.parse_args()
 

@@ -145,11 +145,9 @@ def main() -> None:
         curves = combinations.train(experiment, way, chosen, args.fresh_data)
 
     content = pickle.dumps(curves, protocol=5)
-    if args.out_file.exists() and args.out_file.read_bytes() == content:
-        print(f"{args.out_file} is finished")
-    else:
-        storage.save_bytes(content, args.out_file)
-        print(args.out_file)
+    finished = args.out_file.exists() and args.out_file.read_bytes() == content
+    storage.save_bytes(content, args.out_file)
+    print(f"{args.out_file} is finished" if finished else args.out_file)
     kinds = {
         kind: list(histories.values())
         for kind, histories in zip(kinds_of_combinations(curves), curves)

@@ -60,7 +60,6 @@ MEASURED = {
 }
 MEASURED["SMS"] = MEASURED["SNS"]
 COPIER_STEP = 0.5  # seconds of a core an update, at the published sizes (README.md)
-TRAIN_SCRIPTS = ("train_classifier.py", "train_translation.py")
 RESUME = 3  # resume.pt holds the weights and Adam's two means: that many checkpoints
 
 
@@ -88,7 +87,7 @@ def _estimate(task: str, command: str) -> Cost:
         for word, following in zip(words, [*words[1:], "--"])
         if word.startswith("--")
     }
-    if script in TRAIN_SCRIPTS:
+    if script.startswith("train_"):
         return training(task, flags)
     if script == "eval_dump.py":
         return evaluation(task, flags)

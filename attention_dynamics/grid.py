@@ -27,10 +27,7 @@ from attention_dynamics.copying.experiments import EXPERIMENTS
 from attention_dynamics.corpus import INTERVENTIONS, BaseCorpus, Datasets
 from attention_dynamics.translation.datasets import DATASETS as TRANSLATION
 
-TASKS: dict[str, Datasets[Any]] = {
-    "classification": CLASSIFICATION,
-    "translation": TRANSLATION,
-}
+TASKS: dict[str, Datasets[Any]] = {"classification": CLASSIFICATION, "translation": TRANSLATION}
 # What settings_runs.sh does beside the published runs: docs/settings.md.
 ENCODERS = ("gru", "transformer", "average")
 BEFORE_AND_AFTER = {"classification": (200, 100), "translation": (2000, 1000)}  # in updates

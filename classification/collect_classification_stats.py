@@ -15,12 +15,8 @@ from attention_dynamics.analysis import collection
 from attention_dynamics.classification.task import TASK
 
 
-def parse_args():
-    return collection.parser(__doc__, __file__, TASK).parse_args()
-
-
 def main():
-    collection.collect(parse_args(), TASK)
+    collection.collect(collection.parser(__doc__, __file__, TASK).parse_args(), TASK)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 The published checkpoints of the dataset are evaluated, or those that configs/<dataset>.json (or
 <dataset>_log.json) lists; for your own data without a list, those that all runs saved. A listed
-iteration past the end of training is left out. The same command resumes after an
-interruption, and later adds new checkpoints.
+iteration past the end of training is left out. The same command resumes after an interruption,
+and later adds new checkpoints.
 
 reads:   models/<dataset>/, from train_classifier.py; data/
 writes:  outputs/<dataset>_logs.pkl (attention_dynamics/analysis/dump.py describes it)

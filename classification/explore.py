@@ -15,12 +15,8 @@ from attention_dynamics.classification.task import TASK
 from attention_dynamics.views import explorer
 
 
-def parse_args():
-    return explorer.parser(__doc__, __file__, TASK).parse_args()
-
-
 def main():
-    explorer.explore(parse_args(), TASK)
+    explorer.explore(explorer.parser(__doc__, __file__, TASK).parse_args(), TASK)
 
 
 if __name__ == "__main__":

@@ -20,12 +20,8 @@ from attention_dynamics.analysis import export
 from attention_dynamics.classification.task import TASK
 
 
-def parse_args():
-    return export.parser(__doc__, __file__, TASK).parse_args()
-
-
 def main():
-    export.export(parse_args(), TASK)
+    export.export(export.parser(__doc__, __file__, TASK).parse_args(), TASK)
 
 
 if __name__ == "__main__":

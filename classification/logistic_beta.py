@@ -23,11 +23,7 @@ import torch
 
 from attention_dynamics.classification.data import load_dataset, logistic_path
 from attention_dynamics.classification.datasets import DATASETS
-from attention_dynamics.classification.logistic import (
-    choose_strength,
-    fit,
-    relative_counts,
-)
+from attention_dynamics.classification.logistic import choose_strength, fit, relative_counts
 from attention_dynamics.classification.model import predict
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks

@@ -24,13 +24,7 @@ from attention_dynamics.analysis.ragged import training_rows
 from attention_dynamics.classification.data import load_dataset, to_tensors
 from attention_dynamics.classification.datasets import DATASETS
 from attention_dynamics.classification.evaluation import validate
-from attention_dynamics.classification.model import (
-    VERSION,
-    Classifier,
-    build,
-    load_config,
-    nll,
-)
+from attention_dynamics.classification.model import VERSION, Classifier, build, load_config, nll
 from attention_dynamics.corpus import add_dataset
 from attention_dynamics.files import locks
 from attention_dynamics.training import interventions, optimizers, runs
@@ -65,8 +59,7 @@ def parse_args():
 def main():
     args = parse_args()
     device = cli.find_device(args.device)
-    config = load_config(args.config)
-    config = interventions.add_to(config, args, args.steps)
+    config = interventions.add_to(load_config(args.config), args, args.steps)
     saves = [*args.custom_saves, *interventions.saves(config)]
     saves = saved_steps(args.steps, args.save_every, saves, True, args.save_at)
     dataset = load_dataset(args.data_dir, args.dataset)

@@ -180,11 +180,7 @@ def costs(name: str) -> dict[str, Any]:
     commits = {line["commit"]: None for line in lines if line["stage"] in RESUMED}
     interrupted = any(line["stage"] == "train_runs" and line["status"] for line in lines)
     peak = max(line["peak_mib"] for line in lines)
-    return found | {
-        "peak_mib": peak,
-        "commits": [*commits],
-        "at_least": "≥ " * interrupted,
-    }
+    return found | {"peak_mib": peak, "commits": [*commits], "at_least": "≥ " * interrupted}
 
 
 def time(name: str) -> str:

@@ -18,12 +18,8 @@ from attention_dynamics.translation.task import TASK
 from attention_dynamics.views import comparison
 
 
-def parse_args():
-    return comparison.parser(__doc__, __file__, TASK).parse_args()
-
-
 def main():
-    comparison.compare(parse_args(), TASK)
+    comparison.compare(comparison.parser(__doc__, __file__, TASK).parse_args(), TASK)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,8 @@ from attention_dynamics.translation.task import TASK
 from attention_dynamics.views import plotting
 
 
-def parse_args():
-    return plotting.parser(__doc__, __file__, TASK).parse_args()
-
-
 def main():
-    plotting.plot_dynamics(parse_args(), TASK)
+    plotting.plot_dynamics(plotting.parser(__doc__, __file__, TASK).parse_args(), TASK)
 
 
 if __name__ == "__main__":

@@ -19,12 +19,8 @@ from attention_dynamics.translation.task import TASK
 from attention_dynamics.views import words
 
 
-def parse_args():
-    return words.parser(__doc__, __file__, TASK).parse_args()
-
-
 def main():
-    words.show_words(parse_args(), TASK)
+    words.show_words(words.parser(__doc__, __file__, TASK).parse_args(), TASK)
 
 
 if __name__ == "__main__":

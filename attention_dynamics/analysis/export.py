@@ -21,7 +21,7 @@ from attention_dynamics import cli
 from attention_dynamics.analysis import tables
 from attention_dynamics.analysis.dump import load_dump, token_columns
 from attention_dynamics.analysis.pieces import whole_words
-from attention_dynamics.analysis.sentences import Sentences, label_names
+from attention_dynamics.analysis.sentences import Sentences
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import add_dataset
@@ -43,7 +43,6 @@ class Selection:
     names : of the columns
     column : of (name, key): float32 (entries,); None if it was not computed
     metas : of each checkpoint: performances by name
-    labels : names of the labels; none in translation
     """
 
     sentences: Sentences
@@ -53,7 +52,6 @@ class Selection:
     names: list[str]
     column: Callable[[str, Key], np.ndarray | None]
     metas: dict[Key, dict[str, Any]]
-    labels: list[str]
 
     def columns(self, key: Key) -> dict[str, np.ndarray]:
         """Those that a checkpoint has."""
@@ -75,7 +73,7 @@ class Selection:
         }
         if self.sentences.labels is not None:
             label = int(self.sentences.labels[sentence])
-            facts |= {"label": label, "label_name": self.labels[label]}
+            facts |= {"label": label, "label_name": self.sentences.names[label]}
         return facts
 
     def rows(self, sentence: int) -> Iterator[tuple]:
@@ -95,10 +93,7 @@ class Selection:
         """The names of the columns of :meth:`rows`."""
         if self.sentences.target is None:
             return ["sentence", "split", "label", "label_name", "position", "token"]
-        return [
-            *("sentence", "split", "target_position", "target"),
-            *("source_position", "source"),
-        ]
+        return ["sentence", "split", "target_position", "target", "source_position", "source"]
 
 
 def parser(description: str, script: str, task: Task) -> cli.Parser:
@@ -232,7 +227,6 @@ def select(
         names=token_columns(dump),
         column=column,
         metas=metas,
-        labels=label_names(dump, task.sentences_of(dump)),
     )
 
 
@@ -330,7 +324,7 @@ def write_npz(selection: Selection, path: Path) -> None:
     if sentences.target is not None:
         arrays |= {"target": sentences.target.values, "target_offsets": sentences.target.offsets}
     if sentences.labels is not None:
-        arrays |= {"label": sentences.labels, "label_names": np.array(selection.labels)}
+        arrays |= {"label": sentences.labels, "label_names": np.array(sentences.names)}
     with (
         storage.atomic_write(path) as file,
         zipfile.ZipFile(cast(BinaryIO, _Stream(file)), "w", zipfile.ZIP_DEFLATED) as archive,

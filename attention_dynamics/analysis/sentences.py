@@ -1,7 +1,6 @@
 """The evaluated sentences of a dump."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,14 +17,14 @@ class Sentences:
     splits : (sentences,), "val" or "train"
     target : in translation the predicted tokens; there is a distribution for each of them
     labels : in classification the gold labels, from 0: (sentences,)
-    n_labels : in classification how many there are
+    names : in classification the names of the labels
     """
 
     source: Ragged
     splits: np.ndarray
     target: Ragged | None = None
     labels: np.ndarray | None = None
-    n_labels: int | None = None
+    names: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -64,10 +63,3 @@ class Sentences:
             target=None if self.target is None else self.target.take(numbers),
             labels=None if self.labels is None else self.labels[rows],
         )
-
-
-def label_names(dump: dict[str, Any], sentences: Sentences) -> list[str]:
-    """The labels' names in a dump, by default their numbers; none in translation."""
-    if sentences.labels is None:
-        return []
-    return dump.get("labels", [str(label) for label in range(sentences.n_labels or 2)])

@@ -176,17 +176,6 @@ def csv_table(results: Results, levels: Levels) -> str:
     return text.getvalue().rstrip("\n")
 
 
-def are_results(value: Any) -> bool:
-    """Whether ``value`` is what collect_*_stats.py of this version writes.
-
-    Columns of a task come and go; all other figures must be there.
-    """
-    always = {key: level for key, level in levels_of({}).items() if not level.optional}
-    needed = {*symbols(always), "alpha_corrs", "alpha_perfs", "alpha_corrs_std", "iterations"}
-    needed |= {"intervals", "xi_never", "resamples"}
-    return fits(value, Each((str,) * 4, dict.fromkeys(needed, lambda _: True)))
-
-
 def results_of_csv(text: str, curves: str) -> Results:
     """What :func:`csv_table` and :func:`curves_csv` wrote, as far as the tables need it."""
 
@@ -251,17 +240,16 @@ def load_results(path: Path, do: str) -> Results:
         if it is missing, damaged, or holds something else.
     """
     results = storage.load_pickle(path, do)
-    if not are_results(results):
+    # columns of a task come and go; all other figures must be there
+    always = {key: level for key, level in levels_of({}).items() if not level.optional}
+    needed = {*symbols(always), "alpha_corrs", "alpha_perfs", "alpha_corrs_std", "iterations"}
+    needed |= {"intervals", "xi_never", "resamples"}
+    if not fits(results, Each((str,) * 4, dict.fromkeys(needed, lambda _: True))):
         raise InputError(f"{path} has no results of this version in it: {do}")
     return results
 
 
-FORMATS = {
-    "text": text_table,
-    "markdown": markdown_table,
-    "latex": latex_table,
-    "csv": csv_table,
-}
+FORMATS = {"text": text_table, "markdown": markdown_table, "latex": latex_table, "csv": csv_table}
 
 
 def heads_of(results: Results, levels: Levels) -> dict[str, Symbols]:

@@ -13,7 +13,6 @@ import numpy as np
 
 from attention_dynamics.analysis.evidence import Evidence, RunNames
 from attention_dynamics.analysis.metrics import METRICS
-from attention_dynamics.analysis.sentences import label_names
 from attention_dynamics.analysis.task import Task
 
 DERIVED = {"alpha_n": "alpha", "beta_centered": "beta"}  # from which column: see Words.mean
@@ -177,8 +176,8 @@ def words_of(
     """
     evidence = task.evidence_of(dump, betas, split, task.performances[split][0])
     sentences = task.sentences_of(dump)
-    names = label_names(dump, sentences)
     sentences = sentences.take(sentences.rows_of(split))
+    names = sentences.names
     keys, sign = list(sentences.words), np.array(1.0)
     if sentences.labels is not None:
         labels = np.repeat(sentences.labels, sentences.source.lengths)

@@ -15,8 +15,8 @@ def sentences_of(dump: dict[str, Any]) -> Sentences:
     """The evaluated sentences, with their labels."""
     columns = dump["sentences"]
     source = Ragged(columns["tokens"], columns["offsets"])
-    n_labels = len(dump.get("labels", ("0", "1")))
-    return Sentences(source, columns["split"], labels=columns["target"], n_labels=n_labels)
+    names = dump.get("labels", ["0", "1"])
+    return Sentences(source, columns["split"], labels=columns["target"], names=names)
 
 
 def show(words: list[str]) -> tuple[list[str], str]:

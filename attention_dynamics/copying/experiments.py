@@ -2,10 +2,7 @@
 
 TOY = "--seq_length 20 --hidden_dim 64 --bsize 64 --steps 120 --lr 0.003 --seeds 4"
 EXPERIMENTS = {
-    "seq2seq": (
-        "permutations|seq2seq.py --no_rep",
-        "40 of 60|seq2seq.py --no_rep num_vocab=60",
-    ),
+    "seq2seq": ("permutations|seq2seq.py --no_rep", "40 of 60|seq2seq.py --no_rep num_vocab=60"),
     "multihead": ("multihead|multihead.py",),
     "law": (
         "law|law.py",

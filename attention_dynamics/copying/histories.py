@@ -105,8 +105,4 @@ def load_combinations(path: Path) -> Combinations:
 def kinds_of_combinations(curves: Combinations) -> list[str]:
     """What to call the bad, the good and the random combinations."""
     n_heads = len(next(heads for kind in curves for heads in kind))
-    return [
-        f"{n_heads} bad heads",
-        f"1 good, {n_heads - 1} bad heads",
-        f"{n_heads} random heads",
-    ]
+    return [f"{n_heads} bad heads", f"1 good, {n_heads - 1} bad heads", f"{n_heads} random heads"]

@@ -127,9 +127,8 @@ class MultiHeadCopier(nn.Module):
             torch.cat([head.query.weight for head in heads]),
             torch.cat([head.query.bias for head in heads]),
         )
-        queries = queries.unflatten(2, (len(heads), -1)).flatten(
-            1, 2
-        )  # (batch, length * heads, ...)
+        # (batch, length * heads, ...)
+        queries = queries.unflatten(2, (len(heads), -1)).flatten(1, 2)
         alpha = (queries @ encoded.transpose(1, 2)).softmax(dim=2)
         attended = (alpha @ encoded).unflatten(1, (-1, len(heads))).flatten(2, 3)
         # the sum of the heads' contexts is one product with their projections side by side

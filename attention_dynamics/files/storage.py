@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import fcntl
-import hashlib
 import io
 import json
 import os
@@ -284,7 +283,7 @@ def load_pickle(path: Path, make: str) -> Any:
 
 def digest(*parts: Path | bytes) -> str:
     """A short fingerprint (hexadecimal) of files and bytes, to see whether they have changed."""
-    fingerprint = hashlib.blake2b(digest_size=16)
+    fingerprint = seal.new_digest()
     for part in parts:
         if isinstance(part, Path):
             with open(part, "rb") as file:

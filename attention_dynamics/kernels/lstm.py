@@ -115,14 +115,10 @@ def bilstm_segments(lstm: nn.LSTM, inputs: Tensor, lengths: Tensor) -> Result:
         forward.append(first[:under_way] + step)
         backward.append(first[:under_way] + n - 1 - step)
 
-    results = []
-    for positions, suffix in ((forward, ""), (backward, "_reverse")):
-        names = ["weight_ih_l0", "weight_hh_l0"]
-        if lstm.bias:
-            names += ["bias_ih_l0", "bias_hh_l0"]
-        weights = [getattr(lstm, name + suffix) for name in names]
-        results.append(one_direction(inputs, positions, waits, weights))
-    (out_f, h_f, c_f), (out_b, h_b, c_b) = results
+    weights: list[Tensor] = list(lstm.parameters())  # those of both directions
+    half = len(weights) // 2
+    out_f, h_f, c_f = one_direction(inputs, forward, waits, weights[:half])
+    out_b, h_b, c_b = one_direction(inputs, backward, waits, weights[half:])
     restore = torch.argsort(order)
     hidden = torch.stack([h_f, h_b])[:, restore]
     cell = torch.stack([c_f, c_b])[:, restore]

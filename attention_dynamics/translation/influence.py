@@ -209,7 +209,7 @@ def influence_of_equal_lengths(model: Translator, source: Tensor, target: Tensor
     for run in reversed(decoder):
         d_state = decoded.new_zeros(2, n_target, sentences, hidden_size)
         d_inputs = torch.zeros_like(d_outputs)
-        at_step = to_inputs(run, d_inputs) if run is not decoder[0] else nothing
+        at_step = to_inputs(run, d_inputs) if run is not decoder[0] else lambda *_: None
         run_back(run, d_outputs, d_state, at_step, causal=True)
         d_outputs = d_inputs
         d_states.insert(0, d_state)
@@ -289,10 +289,6 @@ def is_written_out(model: Translator) -> bool:
     """Whether the passes here are those of the model: unchanged, and its decoder of LSTM layers."""
     layers = [*model.decoder, *(model.encoder if type(model.encoder) is BiLSTM else ())]
     return type(model) is Translator and all(type(layer) is nn.LSTM for layer in layers)
-
-
-def nothing(step: int, first: int, gates: Tensor) -> None:
-    """For :func:`run_back`, where only the first state is of interest."""
 
 
 def gradient_influence(

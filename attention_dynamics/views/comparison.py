@@ -26,14 +26,7 @@ from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
 from attention_dynamics.files import storage
 from attention_dynamics.views import folders
-from attention_dynamics.views.drawing import (
-    BLUE,
-    GREY,
-    VERMILION,
-    iteration_axis,
-    plain,
-    pyplot,
-)
+from attention_dynamics.views.drawing import BLUE, GREY, VERMILION, iteration_axis, plain, pyplot
 
 FEW_RUNS = 3  # so few give a rough interval
 LINES = {"agr_unif": "--", "baseline": ":"}  # the levels that the figure has, and their dashes

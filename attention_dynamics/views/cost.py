@@ -4,11 +4,7 @@ from typing import Any
 
 from attention_dynamics.views.drawing import Columns, Rows, Style, pyplot
 
-COLUMNS: Columns = {
-    str: ("target",),
-    int: ("workers",),
-    float: ("hours",),
-}
+COLUMNS: Columns = {str: ("target",), int: ("workers",), float: ("hours",)}
 
 
 def draw(rows: Rows, _style: Style) -> Any:

@@ -25,7 +25,7 @@ from attention_dynamics.analysis.metrics import DEFAULT, METRICS
 from attention_dynamics.analysis.metrics.metric import Metric
 from attention_dynamics.analysis.metrics.rows import mean_agreement
 from attention_dynamics.analysis.ragged import Ragged, offsets_of
-from attention_dynamics.analysis.sentences import Sentences, label_names
+from attention_dynamics.analysis.sentences import Sentences
 from attention_dynamics.analysis.task import Task
 from attention_dynamics.cli import InputError
 from attention_dynamics.corpus import add_dataset
@@ -119,7 +119,6 @@ def explore(args: argparse.Namespace, task: Task) -> None:
         candidates = _worst_first(METRICS[args.worst], runs, evidence, sentences, candidates)
     rows = candidates[: args.sentences]
     shown = _at(evidence, sentences, rows)
-    labels = label_names(dump, sentences)
     tables = _pair_tables(runs, names, shown, sentences.take(rows))
     if sentences.labels is not None:
         tables |= _predictions(runs, names, shown, sentences.labels[rows])
@@ -129,7 +128,7 @@ def explore(args: argparse.Namespace, task: Task) -> None:
         "split_size": len(sentences),
         "left_out": left_out,
         "task": task.name,
-        "labels": labels,
+        "labels": sentences.names,
         "iterations": runs.iterations,
         "runs": names,
         "gold_iteration": gold_iteration,

@@ -11,10 +11,7 @@ from attention_dynamics.views.drawing import Columns, Rows, Style, figure_width,
 
 LABELS = {"copies": "updates until copying", "attends": "updates until attending"}
 MARKERS = "osDv^"
-COLUMNS: Columns = {
-    str: ("repetition",),
-    int: ("vocab", "length", "copies", "attends", "last"),
-}
+COLUMNS: Columns = {str: ("repetition",), int: ("vocab", "length", "copies", "attends", "last")}
 FIT_COLUMNS: Columns = {
     str: ("time", "repetition", "term"),
     int: ("seeds", "censored"),

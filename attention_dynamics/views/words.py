@@ -21,8 +21,6 @@ from attention_dynamics.views import drawing
 from attention_dynamics.views.figures.words import LINES, MIN_COUNT, draw, rows_of_words
 from attention_dynamics.views.plotting import chosen_iterations
 
-Rows = list[list[str]]
-
 
 def parser(description: str, script: str, task: Task) -> cli.Parser:
     """The flags that both scripts have."""
@@ -181,7 +179,7 @@ def print_tables(
         print("\n" + "\n".join(aligned(rows, groups, len(iterations))))
 
 
-def aligned(rows: Rows, groups: list[str], n_columns: int) -> list[str]:
+def aligned(rows: list[list[str]], groups: list[str], n_columns: int) -> list[str]:
     """The lines of a table: words, count, β^px, and ``groups`` of ``n_columns`` numbers each."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     widths[1], widths[2] = max(widths[1], len("count")), max(widths[2], len("βᵖˣ"))
