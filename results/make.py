@@ -1,7 +1,6 @@
 """Write RESULTS.md, and what README.md says was measured, from the CSVs in this folder.
 
-Templates (*.j2) hold the words, and say which CSV a number comes from, except in the sections that
-tests/test_results.py lists.
+Templates (*.j2) hold the words, and say which CSV a number comes from.
 
 reads:   results/*.csv and results/*.j2
 writes:  RESULTS.md and docs/reproduction.md; in README.md, the parts between
