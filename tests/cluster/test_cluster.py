@@ -154,7 +154,7 @@ def test_the_simulated_makespan():
     assert times == [10, 5, 5, 5]
     for name, seconds_of_job in {
         "train/classification/SNS/uniform": 0.048 * 4000,
-        "evaluate/translation/multi30k/Normal_A": 69 * 20,
+        "evaluate/translation/multi30k/Normal_A": 45 * 20,
         "embedding/classification/Furd": 0.17 * 60,
     }.items():
         assert grid_cost.seconds_of(name, cluster.all_jobs()[name]) == pytest.approx(seconds_of_job)
