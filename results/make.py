@@ -184,13 +184,6 @@ def costs(name: str) -> dict[str, Any]:
 
 def time(name: str) -> str:
     """What a dataset's published runs and their evaluation took, in words."""
-    if not (HERE / f"{name}.csv").exists():
-        measured = [line for line in rows("rates.csv") if line["dataset"] == name]
-        if not measured:
-            return "not run in full here"
-        seconds = measured[0]["cpu_seconds"] / measured[0]["updates"]
-        hours = seconds * max(corpus(name).iterations) / 3600
-        return f"{digits(seconds, 2)} s per update, {digits(hours, 1)} h per run"
     of = costs(name)
     train, evaluate = (of[stage]["cpu_seconds"] / 60 for stage in ("train_runs", "dump_logs"))
     runs = len(about(name)["seeds"].split())

@@ -84,7 +84,9 @@ def test_beta_px_is_for_label_1(tmp_path):
 def few_words(betas, labels, names, rows=([4, 5], [5, 6], [4])) -> Words:
     """Sentences without specials, whose uniform run has these β for the gold label."""
     splits = np.array(["val"] * len(rows))
-    sentences = Sentences(Ragged.from_rows(rows), splits, labels=np.array(labels), names=names)
+    sentences = Sentences(
+        Ragged.from_rows(rows), splits, labels=np.array(labels), label_names=names
+    )
     columns = {"beta": np.array(betas, np.float32)}
     columns["alpha"] = np.concatenate([np.full(len(row), 1 / len(row)) for row in rows])
     evidence = Evidence(

@@ -73,7 +73,7 @@ class Selection:
         }
         if self.sentences.labels is not None:
             label = int(self.sentences.labels[sentence])
-            facts |= {"label": label, "label_name": self.sentences.names[label]}
+            facts |= {"label": label, "label_name": self.sentences.label_names[label]}
         return facts
 
     def rows(self, sentence: int) -> Iterator[tuple]:
@@ -324,7 +324,7 @@ def write_npz(selection: Selection, path: Path) -> None:
     if sentences.target is not None:
         arrays |= {"target": sentences.target.values, "target_offsets": sentences.target.offsets}
     if sentences.labels is not None:
-        arrays |= {"label": sentences.labels, "label_names": np.array(sentences.names)}
+        arrays |= {"label": sentences.labels, "label_names": np.array(sentences.label_names)}
     with (
         storage.atomic_write(path) as file,
         zipfile.ZipFile(cast(BinaryIO, _Stream(file)), "w", zipfile.ZIP_DEFLATED) as archive,

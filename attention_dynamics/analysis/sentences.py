@@ -17,14 +17,14 @@ class Sentences:
     splits : (sentences,), "val" or "train"
     target : in translation the predicted tokens; there is a distribution for each of them
     labels : in classification the gold labels, from 0: (sentences,)
-    names : in classification the names of the labels
+    label_names : in classification the names of the labels
     """
 
     source: Ragged
     splits: np.ndarray
     target: Ragged | None = None
     labels: np.ndarray | None = None
-    names: list[str] = field(default_factory=list)
+    label_names: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.source)

@@ -86,7 +86,7 @@ class Task:
         offsets = offsets_of(lengths)
         gold = None if chosen.labels is None else np.repeat(chosen.labels, lengths)
         for name, beta in betas.items():
-            if gold is not None and (beta.shape[1:] or (2,)) != (len(chosen.names),):
+            if gold is not None and (beta.shape[1:] or (2,)) != (len(chosen.label_names),):
                 raise InputError(
                     f"the word baseline {name} of {dump['dataset']} is of another number of labels "
                     "than the dump: delete it and fit it again"
@@ -100,7 +100,7 @@ class Task:
             if values is None:
                 return None
             # of two labels a dump has the evidence for label 1, else that for the gold one
-            two = name == "beta" and len(chosen.names) == 2
+            two = name == "beta" and len(chosen.label_names) == 2
             return for_gold(values[entries]) if two else values[entries]
 
         def scores(run: str, iteration: int) -> np.ndarray:

@@ -177,7 +177,7 @@ def words_of(
     evidence = task.evidence_of(dump, betas, split, task.performances[split][0])
     sentences = task.sentences_of(dump)
     sentences = sentences.take(sentences.rows_of(split))
-    names = sentences.names
+    names = sentences.label_names
     keys, sign = list(sentences.words), np.array(1.0)
     if sentences.labels is not None:
         labels = np.repeat(sentences.labels, sentences.source.lengths)

@@ -16,7 +16,7 @@ def sentences_of(dump: dict[str, Any]) -> Sentences:
     columns = dump["sentences"]
     source = Ragged(columns["tokens"], columns["offsets"])
     names = dump.get("labels", ["0", "1"])
-    return Sentences(source, columns["split"], labels=columns["target"], names=names)
+    return Sentences(source, columns["split"], labels=columns["target"], label_names=names)
 
 
 def show(words: list[str]) -> tuple[list[str], str]:

@@ -128,7 +128,7 @@ def explore(args: argparse.Namespace, task: Task) -> None:
         "split_size": len(sentences),
         "left_out": left_out,
         "task": task.name,
-        "labels": sentences.names,
+        "labels": sentences.label_names,
         "iterations": runs.iterations,
         "runs": names,
         "gold_iteration": gold_iteration,

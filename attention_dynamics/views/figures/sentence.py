@@ -77,7 +77,7 @@ def sentence_of(task: Task, dump: dict[str, Any], number: int) -> Sentence:
     title = f"{dump['dataset']}, {kind} {number}"
     if sentences.labels is not None:
         label = int(sentences.labels[number])
-        title += f", label: {printable(sentences.names[label])}"
+        title += f", label: {printable(sentences.label_names[label])}"
     target = None if sentences.target is None else words(sentences.target[number])
     return Sentence(title, words(sentences.source[number]), target, column)
 
